@@ -1,0 +1,540 @@
+"""Cross-validated choice of order, lag and classifier, without repeated work."""
+
+import time
+import warnings
+from dataclasses import dataclass
+from itertools import product
+from numbers import Integral, Real
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.stats import rankdata
+from sklearn import config_context
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.exceptions import FitFailedWarning
+from sklearn.metrics import check_scoring
+from sklearn.metrics._scorer import get_scorer_names
+from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.svm import SVC
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from .._state import restore_on_failure
+from ._augmented import augmented_covariance
+from ._classification import AugmentedCovarianceClassifier
+from ._lag_statistics import FAST_ESTIMATORS, LagStatistics
+from ._mean import check_spd
+from ._tangent_space import reference_mean, tangent_vectors
+from ._validation import check_full_rank, embedded_length, validate_epochs
+
+_KERNELS = ("linear", "rbf")
+
+
+@dataclass
+class _Embedding:
+    """Scores of all classifiers at one (order, lag), by fold."""
+
+    scores: np.ndarray  # (n_classifiers, n_splits)
+    fit_time: np.ndarray
+    score_time: np.ndarray
+    error: Exception | None = None
+
+
+def _refitted(self):
+    if not self.refit:
+        raise AttributeError(
+            f"This {type(self).__name__} was initialized with refit=False: refit "
+            "AugmentedCovarianceClassifier with best_params_ yourself."
+        )
+    return True
+
+
+class AugmentedCovarianceClassifierCV(
+    CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
+    """Choose order, lag and classifier of the ACM by nested cross-validation.
+
+    The result is that of `GridSearchCV` over the pipeline of augmented covariances,
+    tangent space and SVM, with the same folds and scores, but nothing is computed
+    twice. The covariances of an (order, lag) pair are computed once for all folds and
+    classifiers, from lagged products shared by all pairs; the mean and the tangent
+    vectors once for each fold; and all classifiers of a fold share one Gram matrix.
+
+    Parameters
+    ----------
+    orders : array-like of int, default=range(1, 11)
+        Orders to try.
+    lags : array-like of int, default=range(1, 11)
+        Lags to try, in samples. At order 1 all lags coincide and are computed once.
+    Cs : array-like of float, default=(0.5, 1, 1.5)
+        Inverse regularisation strengths of the SVM.
+    kernels : array-like of {"linear", "rbf"}, default=("linear", "rbf")
+        Kernels of the SVM; "rbf" takes ``gamma="scale"``.
+    estimator : {"cov", "scm", "oas", "lwf", "corr", "hub", "mcd", "sch", "stu", \
+            "tyl"}, default="cov"
+        Covariance estimator, see `AugmentedCovariances`. "cov" is the paper's; with
+        many channels prefer "oas".
+    cv : int, cross-validation generator or iterable, default=3
+        Inner folds, as in `GridSearchCV`.
+    scoring : str, callable or None, default=None
+        Scorer; None is the accuracy.
+    refit : bool, default=True
+        Whether to fit the best candidate on all data.
+    n_jobs : int, default=None
+        Threads that share the (order, lag) pairs.
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the folds of an integer `cv`; with None they are not shuffled.
+    reference : {"riemann", "kullback", "logeuclid", "euclid"}, default="riemann"
+        Reference of the tangent space, see `SPDTangentSpace`.
+    tol : float, default=1e-4
+        Tolerance of the Riemannian means. In all cases seen, the scores are those of
+        1e-8.
+    max_iter : int, default=50
+        Most iterations of a Riemannian mean.
+    trim : {"moabb", "full"}, default="moabb"
+        Number of embedded samples, see `AugmentedCovariances`.
+    structure : {None, "toeplitz", "circular"}, default=None
+        Structure of the covariances, see `AugmentedCovariances`.
+    error_score : "raise" or float, default=nan
+        Score of a candidate that cannot be fitted (epochs too short for its order and
+        lag, singular covariances); with a number, a `FitFailedWarning` is given.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarrays
+        As that of `GridSearchCV`, a row for every (lag, order, C, kernel) in this
+        order. Times of steps that candidates share are divided among them.
+    best_params_ : dict
+        Order, lag, C and kernel of the best candidate; the first of equals.
+    best_score_ : float
+        Its mean score over the inner folds.
+    best_index_ : int
+        Its row of `cv_results_`.
+    best_estimator_ : AugmentedCovarianceClassifier
+        The best candidate, fitted on all data. Only if `refit`.
+    refit_time_ : float
+        Seconds that this took. Only if `refit`.
+    scorer_ : callable
+        The scorer.
+    n_splits_ : int
+        Number of inner folds.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_channels_ : int
+        Channels of the epochs.
+    n_times_ : int
+        Samples of the training epochs.
+    n_features_in_ : int
+        Size of the second dimension of X seen during fit.
+
+    See Also
+    --------
+    AugmentedCovarianceClassifier : One fixed order and lag.
+    EmbeddingScoreDisplay : Draws the scores over order and lag.
+
+    Notes
+    -----
+    `best_score_` is optimistic, as that of any search. To report the accuracy of the
+    method, put the estimator inside an outer cross-validation; in a MOABB evaluation,
+    pass it as a plain pipeline, without `param_grid`.
+
+    Callbacks of scikit-learn (`ProgressBar`) follow the (order, lag) pairs.
+
+    References
+    ----------
+    .. [1] I. Carrara and T. Papadopoulo, "Classification of BCI-EEG based on augmented
+       covariance matrix", arXiv:2302.04508.
+
+    Examples
+    --------
+    >>> from sklogit.covariance import AugmentedCovarianceClassifierCV
+    >>> from sklogit.datasets import make_bci_epochs
+    >>> X, y = make_bci_epochs(n_epochs=60, random_state=0)
+    >>> search = AugmentedCovarianceClassifierCV(orders=[1, 4], lags=[1, 2], Cs=[1.0])
+    >>> search.fit(X, y).best_params_["order"]
+    4
+    """
+
+    _parameter_constraints: dict = {
+        "orders": ["array-like"],
+        "lags": ["array-like"],
+        "Cs": ["array-like"],
+        "kernels": ["array-like"],
+        **{
+            name: AugmentedCovarianceClassifier._parameter_constraints[name]
+            for name in (
+                "estimator",
+                "n_jobs",
+                "reference",
+                "tol",
+                "max_iter",
+                "trim",
+                "structure",
+            )
+        },
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "refit": ["boolean"],
+        "random_state": ["random_state"],
+        "error_score": [StrOptions({"raise"}), Real],
+    }
+
+    def __init__(
+        self,
+        orders=range(1, 11),
+        lags=range(1, 11),
+        Cs=(0.5, 1, 1.5),
+        kernels=("linear", "rbf"),
+        estimator="cov",
+        cv=3,
+        scoring=None,
+        refit=True,
+        n_jobs=None,
+        random_state=None,
+        reference="riemann",
+        tol=1e-4,
+        max_iter=50,
+        trim="moabb",
+        structure=None,
+        error_score=np.nan,
+    ):
+        self.orders = orders
+        self.lags = lags
+        self.Cs = Cs
+        self.kernels = kernels
+        self.estimator = estimator
+        self.cv = cv
+        self.scoring = scoring
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.reference = reference
+        self.tol = tol
+        self.max_iter = max_iter
+        self.trim = trim
+        self.structure = structure
+        self.error_score = error_score
+
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Score all candidates, and fit the best.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+            Epochs; a 2-D array is a set of epochs of one channel.
+        y : array-like of shape (n_epochs,)
+            Class labels.
+        sample_weight : array-like of shape (n_epochs,), default=None
+            Weights of the means and of the SVM; the scores are not weighted.
+        groups : array-like of shape (n_epochs,), default=None
+            Groups for the inner splitter.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+        """
+        X, y = validate_epochs(self, X, y)
+        check_classification_targets(y)
+        classes = np.unique(y)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes, found "
+                f"{len(classes)} class: {classes[0]!r}."
+            )
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        self.n_channels_, self.n_times_ = X.shape[1:]
+        orders, lags, classifiers = self._check_grid(X.shape[2])
+        splits = self._split(X, y, groups)
+        scorer = check_scoring(SVC(kernel="precomputed"), self.scoring)
+
+        root = self._init_callback_context(max_subtasks=1 + self.refit)
+        root.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        embeddings = self._evaluate(
+            (X, y, sample_weight), orders, lags, classifiers, splits, scorer, root
+        )
+        self._store_results(embeddings, lags, orders, classifiers, len(splits))
+        self.classes_, self.scorer_, self.n_splits_ = classes, scorer, len(splits)
+        if self.refit:
+            task = root.subcontext(task_name="refit-with-best-params")
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            start = time.perf_counter()
+            self.best_estimator_ = self._best_classifier().fit(X, y, sample_weight)
+            self.refit_time_ = time.perf_counter() - start
+            task.call_on_fit_task_end(estimator=self, X=X, y=y)
+        root.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _check_grid(self, n_times):
+        """Validated orders, lags and (C, kernel) pairs."""
+        grid = {}
+        for name in ("orders", "lags", "Cs", "kernels"):
+            grid[name] = list(getattr(self, name))
+            if not grid[name]:
+                raise ValueError(f"{name} must not be empty.")
+        for name in ("orders", "lags"):
+            for value in grid[name]:
+                if not isinstance(value, Integral) or value < 1:
+                    raise ValueError(
+                        f"{name} must hold integers >= 1, found {value!r}."
+                    )
+            grid[name] = [int(value) for value in grid[name]]
+        for C in grid["Cs"]:
+            if not isinstance(C, Real) or not C > 0:
+                raise ValueError(f"Cs must hold numbers > 0, found {C!r}.")
+        for kernel in grid["kernels"]:
+            if kernel not in _KERNELS:
+                raise ValueError(f"kernels must be among {_KERNELS}, found {kernel!r}.")
+        # Not even the smallest candidate fits: say so before anything is computed.
+        embedded_length(n_times, min(grid["orders"]), min(grid["lags"]), self.trim)
+        pairs = list(product(grid["Cs"], grid["kernels"]))
+        return grid["orders"], grid["lags"], pairs
+
+    def _split(self, X, y, groups):
+        cv = self.cv
+        if isinstance(cv, Integral) and self.random_state is not None:
+            cv = StratifiedKFold(cv, shuffle=True, random_state=self.random_state)
+        return list(check_cv(cv, y, classifier=True).split(X, y, groups))
+
+    def _evaluate(self, data, orders, lags, classifiers, splits, scorer, root):
+        """Scores of every distinct (order, lag), as a dict."""
+        X, y, sample_weight = data
+        # At order 1 there is no lag; the largest order first fills the lag products.
+        distinct = {
+            (order, lag if order > 1 else lags[0]): None
+            for order, lag in product(sorted(set(orders))[::-1], lags)
+        }
+        covariances = self._covariance_source(X)
+        task = root.subcontext(task_name="search", max_subtasks=len(distinct))
+        task.call_on_fit_task_begin(estimator=self)
+
+        def evaluate(order, lag):
+            # The arrays are ours and checked; checking them again for every SVM would
+            # take longer than fitting it.
+            with config_context(assume_finite=True, skip_parameter_validation=True):
+                return self._evaluate_embedding(
+                    covariances,
+                    y,
+                    sample_weight,
+                    (order, lag),
+                    classifiers,
+                    splits,
+                    scorer,
+                )
+
+        limits = 1 if self.n_jobs not in (None, 1) else None
+        with threadpool_limits(limits, user_api="blas"):
+            results = Parallel(
+                n_jobs=self.n_jobs, prefer="threads", return_as="generator"
+            )(delayed(evaluate)(*pair) for pair in distinct)
+            for pair, result in zip(distinct, results):
+                child = task.subcontext(task_name=f"order={pair[0]}, lag={pair[1]}")
+                child.call_on_fit_task_begin(estimator=self)
+                distinct[pair] = result
+                child.call_on_fit_task_end(estimator=self)
+        task.call_on_fit_task_end(estimator=self)
+        return distinct
+
+    def _covariance_source(self, X):
+        """Return a function of (order, lag) that gives the covariances of X."""
+        if self.estimator in FAST_ESTIMATORS:
+            statistics = LagStatistics(X, trim=self.trim)
+            return lambda order, lag: statistics.covariance(
+                order, lag, self.estimator, structure=self.structure
+            )
+        return lambda order, lag: augmented_covariance(
+            X, order, lag, self.estimator, trim=self.trim, structure=self.structure
+        )
+
+    def _evaluate_embedding(
+        self, covariances, y, sample_weight, pair, classifiers, splits, scorer
+    ):
+        shape = (len(classifiers), len(splits))
+        result = _Embedding(*(np.zeros(shape) for _ in range(3)))
+        start = time.perf_counter()
+        try:
+            C = covariances(*pair)
+            # A covariance of too few samples is singular; the exact count needs no
+            # eigenvalue. The others are found by their pivots.
+            check_full_rank(self.estimator, C.shape[1], self._n_samples(*pair))
+            check_spd(C)
+        except ValueError as error:
+            if self.error_score == "raise":
+                raise
+            result.error = error
+            result.scores[:] = self.error_score
+            return result
+        shared = (time.perf_counter() - start) / len(splits)
+        for k, (train, test) in enumerate(splits):
+            start = time.perf_counter()
+            weight = None if sample_weight is None else sample_weight[train]
+            M, _ = reference_mean(
+                C[train], self.reference, weight, tol=self.tol, max_iter=self.max_iter
+            )
+            features = tangent_vectors(C, M)
+            gram = features @ features.T
+            spread = features.shape[1] * features[train].var()
+            result.fit_time[:, k] = shared + time.perf_counter() - start
+            result.fit_time[:, k] /= len(classifiers)
+            kernels = {"linear": gram, "rbf": _rbf(gram, 1 / (spread or 1.0))}
+            blocks = {
+                name: (K[np.ix_(train, train)], K[np.ix_(test, train)])
+                for name, K in kernels.items()
+            }
+            for i, (penalty, kernel) in enumerate(classifiers):
+                start = time.perf_counter()
+                K_train, K_test = blocks[kernel]
+                svc = SVC(C=penalty, kernel="precomputed")
+                svc.fit(K_train, y[train], weight)
+                middle = time.perf_counter()
+                result.scores[i, k] = scorer(svc, K_test, y[test])
+                result.fit_time[i, k] += middle - start
+                result.score_time[i, k] = time.perf_counter() - middle
+        return result
+
+    def _n_samples(self, order, lag):
+        if self.structure is not None:
+            return self.n_times_
+        return embedded_length(self.n_times_, order, lag, self.trim)
+
+    def _store_results(self, embeddings, lags, orders, classifiers, n_splits):
+        """Fill cv_results_ and the best_* attributes."""
+        rows, params = [], []
+        for lag, order in product(lags, orders):
+            result = embeddings[order, lag if order > 1 else lags[0]]
+            for i, (C, kernel) in enumerate(classifiers):
+                rows.append((result, i))
+                params.append({"order": order, "lag": lag, "C": C, "kernel": kernel})
+        failed = [r.error for r in embeddings.values() if r.error is not None]
+        if len(failed) == len(embeddings):
+            raise ValueError(
+                f"No candidate could be fitted. The last error: {failed[-1]}"
+            )
+        if failed:
+            warnings.warn(
+                f"{len(failed)} of {len(embeddings)} (order, lag) pairs could not be "
+                f"fitted and score {self.error_score}. The first error: {failed[0]}",
+                FitFailedWarning,
+                stacklevel=4,
+            )
+
+        def column(name):
+            return np.array([getattr(result, name)[i] for result, i in rows])
+
+        results = {}
+        for name in ("fit_time", "score_time"):
+            values = column(name)
+            results[f"mean_{name}"] = values.mean(axis=1)
+            results[f"std_{name}"] = values.std(axis=1)
+        for name in ("order", "lag", "C", "kernel"):
+            values = [row[name] for row in params]
+            dtype = object if name == "kernel" else None
+            results[f"param_{name}"] = np.ma.MaskedArray(
+                np.array(values, dtype=dtype), mask=False
+            )
+        results["params"] = params
+        scores = column("scores")
+        for k in range(n_splits):
+            results[f"split{k}_test_score"] = scores[:, k]
+        mean = scores.mean(axis=1)
+        results["mean_test_score"] = mean
+        results["std_test_score"] = scores.std(axis=1)
+        finite = np.where(np.isnan(mean), np.nanmin(mean) - 1, mean)
+        rank = rankdata(-finite, method="min").astype(np.int32)
+        results["rank_test_score"] = rank
+        self.cv_results_ = results
+        self.best_index_ = int(rank.argmin())
+        self.best_params_ = params[self.best_index_]
+        self.best_score_ = mean[self.best_index_]
+
+    def _best_classifier(self):
+        best = self.best_params_
+        return AugmentedCovarianceClassifier(
+            order=best["order"],
+            lag=best["lag"],
+            estimator=self.estimator,
+            reference=self.reference,
+            classifier=SVC(C=best["C"], kernel=best["kernel"]),
+            tol=self.tol,
+            max_iter=self.max_iter,
+            trim=self.trim,
+            structure=self.structure,
+            n_jobs=self.n_jobs,
+        )
+
+    def score(self, X, y):
+        """Score of the best classifier, by `scoring`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+            Epochs.
+        y : array-like of shape (n_epochs,)
+            Class labels.
+
+        Returns
+        -------
+        float
+            Score.
+        """
+        check_is_fitted(self)
+        _refitted(self)
+        return self.scorer_(self.best_estimator_, X, y)
+
+    @available_if(_refitted)
+    def predict(self, X):
+        """Predict the class of epochs with the best classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+            Epochs.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,)
+            Class labels.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.predict(X)
+
+    @available_if(_refitted)
+    def decision_function(self, X):
+        """Logits of the best classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+            Epochs.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,) or (n_epochs, n_classes)
+            Logits.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.decision_function(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        # As AugmentedCovarianceClassifier: 2-D data need smaller orders and lags.
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def _rbf(gram, gamma):
+    """Gaussian kernel of the vectors with the given inner products."""
+    norms = np.diagonal(gram)
+    squared = norms[:, np.newaxis] + norms - 2 * gram
+    return np.exp(-gamma * np.maximum(squared, 0.0))

@@ -1,0 +1,132 @@
+"""Checks that the covariance estimators and functions share."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+_EPOCHS_CHECK = {"dtype": [np.float64, np.float32], "allow_nd": True}
+
+
+def check_epochs(X):
+    """Validate an array of epochs.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+        A 2-D array is a set of epochs of one channel.
+
+    Returns
+    -------
+    ndarray of shape (n_epochs, n_channels, n_times)
+        float64 or float32.
+    """
+    return _as_three_d(check_array(X, **_EPOCHS_CHECK, input_name="X"))
+
+
+def validate_epochs(estimator, X, y="no_validation", *, reset=True):
+    """Validate epochs on behalf of an estimator, and its number of channels.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Receives ``n_features_in_`` if `reset`, else it is compared with X.
+    X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+        A 2-D array is a set of epochs of one channel.
+    y : array-like of shape (n_epochs,), default="no_validation"
+        Targets, validated with X where given.
+    reset : bool, default=True
+        True while fitting.
+
+    Returns
+    -------
+    ndarray of shape (n_epochs, n_channels, n_times) or tuple with y
+        The validated arrays.
+    """
+    if y is None or not isinstance(y, str):
+        X, y = validate_data(estimator, X, y, reset=reset, **_EPOCHS_CHECK)
+        return _as_three_d(X), y
+    return _as_three_d(validate_data(estimator, X, reset=reset, **_EPOCHS_CHECK))
+
+
+def _as_three_d(X):
+    if X.ndim == 2:
+        return X[:, np.newaxis, :]
+    if X.ndim != 3:
+        raise ValueError(
+            "X must have 3 dimensions (n_epochs, n_channels, n_times), or 2 for epochs "
+            f"of one channel; found {X.ndim} dimensions with shape {X.shape}."
+        )
+    if 0 in X.shape:
+        raise ValueError(f"X is empty: found array with shape {X.shape}.")
+    return X
+
+
+def embedded_length(n_times, order, lag, trim="moabb"):
+    """Number of samples of the delay embedding of an epoch.
+
+    Parameters
+    ----------
+    n_times : int
+        Samples of the epoch.
+    order : int
+        Number of delayed copies.
+    lag : int
+        Delay between two copies, in samples.
+    trim : {"moabb", "full"}, default="moabb"
+        "full" keeps all ``n_times - (order - 1) * lag`` samples that have every
+        copy; "moabb" drops `lag` more when ``order > 1``, as MOABB does.
+
+    Returns
+    -------
+    int
+        At least 2.
+
+    Raises
+    ------
+    ValueError
+        If `order` or `lag` is not an integer >= 1, `trim` is unknown, or the epoch is
+        too short.
+    """
+    for name, value in (("order", order), ("lag", lag)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be an integer >= 1, found {value!r}.")
+    if trim not in ("moabb", "full"):
+        raise ValueError(f"trim must be 'moabb' or 'full', found {trim!r}.")
+    dropped = order if trim == "moabb" and order > 1 else order - 1
+    n_samples = n_times - dropped * lag
+    if n_samples < 2:
+        raise ValueError(
+            f"The epochs are too short for order={order} and lag={lag}: "
+            f"n_times={n_times} leaves {n_samples} embedded samples with "
+            f"trim={trim!r}, at least 2 are needed. Found array with "
+            f"{n_times} feature(s) (n_features = {n_times} when X is 2-D)."
+        )
+    return n_samples
+
+
+def check_full_rank(estimator_name, n_features, n_samples):
+    """Refuse a covariance that is singular by its number of samples.
+
+    Parameters
+    ----------
+    estimator_name : str
+        Covariance estimator.
+    n_features : int
+        Size of the matrices.
+    n_samples : int
+        Samples that each matrix is estimated from, before centring.
+
+    Raises
+    ------
+    ValueError
+        If the estimator does not shrink and its rank is below `n_features`.
+    """
+    if estimator_name in ("cov", "scm", "corr") and n_samples - 1 < n_features:
+        raise ValueError(
+            f"Covariances of size {n_features} estimated with "
+            f"estimator={estimator_name!r} from {n_samples} samples are singular "
+            f"(rank <= {n_samples - 1}). Use estimator='oas', a smaller order, fewer "
+            "channels or longer epochs."
+        )
