@@ -11,6 +11,18 @@ from ._classification import (
     AugmentedMDM,
     riemannian_distances,
 )
+from ._delay_selection import (
+    autocorrelation,
+    average_mutual_information,
+    select_delay,
+)
+from ._dimension_selection import (
+    cao_e1,
+    false_nearest_neighbours,
+    select_dimension,
+)
+from ._display import AugmentedCovarianceDisplay, EmbeddingScoreDisplay
+from ._embedding import EmbeddingSelector, MDOPEmbedding, mdop_embedding
 from ._lag_statistics import LagStatistics
 from ._mean import (
     MeanInfo,
@@ -18,23 +30,37 @@ from ._mean import (
     log_euclidean_mean,
     riemannian_mean,
 )
+from ._pipelines import pipelines, pipelines_directory
 from ._search import AugmentedCovarianceClassifierCV
 from ._tangent_space import SPDTangentSpace, tangent_vectors
 
 __all__ = [
     "AugmentedCovarianceClassifier",
     "AugmentedCovarianceClassifierCV",
+    "AugmentedCovarianceDisplay",
     "AugmentedCovariances",
     "AugmentedMDM",
     "DelayEmbedding",
+    "EmbeddingScoreDisplay",
+    "EmbeddingSelector",
     "LagStatistics",
+    "MDOPEmbedding",
     "MeanInfo",
     "SPDTangentSpace",
     "arithmetic_harmonic_mean",
     "augmented_covariance",
+    "autocorrelation",
+    "average_mutual_information",
+    "cao_e1",
     "delay_embedding",
+    "false_nearest_neighbours",
     "log_euclidean_mean",
+    "mdop_embedding",
+    "pipelines",
+    "pipelines_directory",
     "riemannian_distances",
     "riemannian_mean",
+    "select_delay",
+    "select_dimension",
     "tangent_vectors",
 ]

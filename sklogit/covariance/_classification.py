@@ -306,7 +306,7 @@ class AugmentedCovarianceClassifier(_AugmentedCovarianceBase):
 
     @available_if(_classifier_has("decision_function"))
     def decision_function(self, X):
-        """Logits of the inner classifier.
+        """Return the logits of the inner classifier.
 
         Parameters
         ----------
@@ -323,7 +323,7 @@ class AugmentedCovarianceClassifier(_AugmentedCovarianceBase):
 
     @available_if(_classifier_has("predict_proba"))
     def predict_proba(self, X):
-        """Class probabilities of the inner classifier.
+        """Return the class probabilities of the inner classifier.
 
         Parameters
         ----------
@@ -462,7 +462,7 @@ class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
         return self
 
     def transform(self, X):
-        """Distances from epochs to the class means.
+        """Return the distances from epochs to the class means.
 
         Parameters
         ----------
@@ -494,7 +494,7 @@ class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
         return self.classes_[nearest]
 
     def predict_proba(self, X):
-        """Probabilities: softmax of minus the squared distances.
+        """Return probabilities: softmax of minus the squared distances.
 
         Parameters
         ----------

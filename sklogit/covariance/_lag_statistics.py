@@ -106,7 +106,7 @@ class LagStatistics:
         )
 
     def lag_product(self, k):
-        """Lagged product R_k, the sum of x(s) x(s + k)^T over ``s < n_times - k``.
+        """Return the lagged product R_k, the sum of x(s) x(s + k)^T over ``s < n_times - k``.
 
         Parameters
         ----------
@@ -116,14 +116,14 @@ class LagStatistics:
         Returns
         -------
         ndarray of shape (n_epochs, n_channels, n_channels)
-            float64. Not a copy: do not write to it.
+            The products, float64. Not a copy: do not write to it.
         """
         if k not in self._lag_products:
             self._lag_products[k] = _lag_product(self._x, k)
         return self._lag_products[k]
 
     def subset(self, indices):
-        """Statistics of some of the epochs, without computing anything again.
+        """Take the statistics of some epochs, without computing anything again.
 
         Parameters
         ----------

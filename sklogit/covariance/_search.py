@@ -276,7 +276,7 @@ class AugmentedCovarianceClassifierCV(
         return self
 
     def _check_grid(self, n_times):
-        """Validated orders, lags and (C, kernel) pairs."""
+        """Return the validated orders, lags and (C, kernel) pairs."""
         grid = {}
         for name in ("orders", "lags", "Cs", "kernels"):
             grid[name] = list(getattr(self, name))
@@ -472,8 +472,12 @@ class AugmentedCovarianceClassifierCV(
             n_jobs=self.n_jobs,
         )
 
+    def _validated(self, X):
+        check_is_fitted(self)
+        return validate_epochs(self, X, reset=False)
+
     def score(self, X, y):
-        """Score of the best classifier, by `scoring`.
+        """Return the score of the best classifier, by `scoring`.
 
         Parameters
         ----------
@@ -487,8 +491,8 @@ class AugmentedCovarianceClassifierCV(
         float
             Score.
         """
-        check_is_fitted(self)
         _refitted(self)
+        X = self._validated(X)
         return self.scorer_(self.best_estimator_, X, y)
 
     @available_if(_refitted)
@@ -505,12 +509,12 @@ class AugmentedCovarianceClassifierCV(
         ndarray of shape (n_epochs,)
             Class labels.
         """
-        check_is_fitted(self)
+        X = self._validated(X)
         return self.best_estimator_.predict(X)
 
     @available_if(_refitted)
     def decision_function(self, X):
-        """Logits of the best classifier.
+        """Return the logits of the best classifier.
 
         Parameters
         ----------
@@ -522,7 +526,7 @@ class AugmentedCovarianceClassifierCV(
         ndarray of shape (n_epochs,) or (n_epochs, n_classes)
             Logits.
         """
-        check_is_fitted(self)
+        X = self._validated(X)
         return self.best_estimator_.decision_function(X)
 
     def __sklearn_tags__(self):

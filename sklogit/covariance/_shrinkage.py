@@ -58,7 +58,7 @@ def ledoit_wolf_shrinkage(S, n_samples, sum_norm4):
     mu2 = (np.trace(S, axis1=1, axis2=2) / n_features) ** 2
     delta = (norm2 - n_features * mu2) / n_features
     beta = (sum_norm4 / n_samples - norm2) / (n_features * n_samples)
-    beta = np.minimum(beta, delta)
+    beta = np.minimum(np.maximum(beta, 0.0), delta)  # rounding may leave -1e-17
     rho = np.zeros(len(S))
     np.divide(beta, delta, out=rho, where=(beta != 0) & (delta != 0))
     return rho

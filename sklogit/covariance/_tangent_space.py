@@ -38,7 +38,7 @@ def reference_mean(
     max_iter=50,
     n_jobs=None,
 ):
-    """Reference matrix of a set of SPD matrices.
+    """Find the reference matrix of a set of SPD matrices.
 
     Parameters
     ----------

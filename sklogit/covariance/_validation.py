@@ -64,7 +64,7 @@ def _as_three_d(X):
 
 
 def embedded_length(n_times, order, lag, trim="moabb"):
-    """Number of samples of the delay embedding of an epoch.
+    """Count the samples of the delay embedding of an epoch.
 
     Parameters
     ----------

@@ -1,1 +1,30 @@
-__all__ = []
+"""Generators of signals, and loaders that never write outside their folder."""
+
+from .._optional import import_optional
+from ._bci import make_bci_epochs
+from ._data_home import get_data_home, moabb_sandbox
+
+__all__ = [
+    "SyntheticBCI",
+    "get_data_home",
+    "load_physionet_mi",
+    "make_bci_epochs",
+    "moabb_sandbox",
+]
+
+# Classes of MOABB data sets can only be made with MOABB imported, which takes seconds:
+# they come on first use.
+_FROM_MOABB = {"SyntheticBCI", "load_physionet_mi"}
+
+
+def __getattr__(name):
+    if name not in _FROM_MOABB:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_optional("moabb", f"{__name__}.{name}")
+    from . import _moabb
+
+    return getattr(_moabb, name)
+
+
+def __dir__():
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,49 @@
+"""Configuration of the documentation."""
+
+import warnings
+
+import sklogit
+
+project = "sklogit"
+author = "The sklogit developers"
+copyright = "2026, The sklogit developers"
+release = version = sklogit.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "auto_examples/*.ipynb"]
+autosummary_generate = True
+autodoc_default_options = {"members": True, "inherited-members": False}
+numpydoc_show_class_members = True
+numpydoc_show_inherited_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"sklogit {version}"
+html_theme_options = {
+    "show_prev_next": False,
+    "navbar_align": "left",
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"benchmarks": [], "contributing": [], "changelog": []}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"/quickstart",
+    "doc_module": "sklogit",
+    "backreferences_dir": "api/backreferences",
+    "show_memory": False,
+    "remove_config_comments": True,
+    "plot_gallery": True,
+    "abort_on_example_error": True,
+}
+
+# The gallery draws without a screen; that figures cannot be shown is no news there.
+warnings.filterwarnings("ignore", message=".*cannot be shown.*", category=UserWarning)

@@ -1,0 +1,44 @@
+"""Imports of optional dependencies."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import matplotlib.pyplot
+import pytest
+
+from sklogit._optional import _EXTRA_OF, import_optional
+
+_PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+
+
+def test_installed_module_is_returned_by_its_dotted_name():
+    assert import_optional("matplotlib.pyplot", "plotting") is matplotlib.pyplot
+
+
+@pytest.mark.parametrize(("package", "extra"), _EXTRA_OF.items())
+def test_missing_package_is_named_with_its_purpose_and_extra(
+    monkeypatch, package, extra
+):
+    # None in sys.modules makes the import fail as if it were not installed.
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError) as caught:
+        import_optional(package, "estimator='hub'")
+    assert str(caught.value) == (
+        f"estimator='hub' needs {package}, which is not installed. "
+        f"Install it with: pip install 'sklogit[{extra}]'"
+    )
+    assert isinstance(caught.value.__cause__, ImportError)
+
+
+def test_missing_submodule_names_the_package_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyriemann.geometry.covariance", None)
+    with pytest.raises(ImportError, match=r"needs pyriemann, .*sklogit\[eeg\]"):
+        import_optional("pyriemann.geometry.covariance", "estimator='hub'")
+
+
+@pytest.mark.parametrize(("package", "extra"), _EXTRA_OF.items())
+def test_extra_named_in_the_message_installs_the_package(package, extra):
+    project = tomllib.loads(_PYPROJECT.read_text())["project"]
+    requirements = project["optional-dependencies"][extra]
+    assert any(requirement.startswith(package) for requirement in requirements)
