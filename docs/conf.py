@@ -18,10 +18,30 @@ extensions = [
 ]
 exclude_patterns = ["_build", "auto_examples/*.ipynb"]
 autosummary_generate = True
-autodoc_default_options = {"members": True, "inherited-members": False}
-numpydoc_show_class_members = True
-numpydoc_show_inherited_class_members = False
-numpydoc_class_members_toctree = False
+autosummary_ignore_module_all = False
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["sklogit.css"]
+# The methods of our own classes, those of private bases among them; what scikit-learn,
+# torch, skorch and MOABB add is documented there.
+_FOREIGN = (
+    "BaseEstimator, TransformerMixin, ClassifierMixin, CallbackSupportMixin, "
+    "ClassNamePrefixFeaturesOutMixin, Module, NeuralNet, NeuralNetClassifier, "
+    "BaseDataset"
+)
+_ROUTING = ", ".join(
+    [
+        f"set_{method}_request"
+        for method in ("fit", "partial_fit", "predict", "score", "transform")
+    ]
+    + ["get_metadata_routing", "set_output", "get_params", "set_params"]
+)
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": _FOREIGN,
+    "exclude-members": _ROUTING,
+}
+numpydoc_show_class_members = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"sklogit {version}"

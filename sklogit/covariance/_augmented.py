@@ -3,15 +3,14 @@
 from numbers import Integral
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils import gen_even_slices
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._optional import import_optional
 from .._state import restore_on_failure
 from ._lag_statistics import _BLOCK, FAST_ESTIMATORS, STRUCTURES, LagStatistics
+from ._threads import threads_over_matrices
 from ._validation import check_epochs, embedded_length, validate_epochs
 
 # Estimators that need the embedded samples themselves; pyRiemann has them.
@@ -81,11 +80,11 @@ def augmented_covariance(
         Number of delayed copies p; 1 gives the spatial covariance.
     lag : int, default=1
         Delay between two copies, in samples.
-    estimator : {"cov", "scm", "oas", "lwf", "corr", "hub", "mcd", "sch", "stu", \
-            "tyl"}, default="cov"
-        Covariance estimator: division by N - 1, by N, oracle approximating shrinkage,
-        Ledoit-Wolf shrinkage, correlation. These five come from lag statistics, see
-        `LagStatistics`; the others embed the epochs and call pyRiemann.
+    estimator : str, default="cov"
+        "cov" (division by N - 1), "scm" (by N), "oas" (oracle approximating shrinkage),
+        "lwf" (Ledoit-Wolf shrinkage) or "corr" (correlation). These five come from lag
+        statistics, see `LagStatistics`; "hub", "mcd", "sch", "stu" and "tyl" embed the
+        epochs and call pyRiemann.
     assume_centered : bool, default=False
         If False, the covariances are centred with the mean of each embedded row.
     trim : {"moabb", "full"}, default="moabb"
@@ -157,10 +156,8 @@ def augmented_covariance(
             part = slice(start, min(start + _BLOCK, rows.stop))
             C[part], shrinkage[part] = block(part)
 
-    n_threads = min(effective_n_jobs(n_jobs), len(X))
-    Parallel(n_jobs=n_threads, prefer="threads")(
-        delayed(fill)(rows) for rows in gen_even_slices(len(X), n_threads)
-    )
+    with threads_over_matrices(n_jobs, len(X), C.shape[1]) as run:
+        run(fill)
     return (C, shrinkage) if return_shrinkage else C
 
 
@@ -293,12 +290,13 @@ class AugmentedCovariances(_EpochTransformer):
         Number of delayed copies p; 1 gives the spatial covariance.
     lag : int, default=1
         Delay between two copies, in samples.
-    estimator : {"cov", "scm", "oas", "lwf", "corr", "hub", "mcd", "sch", "stu", \
-            "tyl"}, default="cov"
-        Covariance estimator. "cov" (division by N - 1) reproduces the paper. Its
-        matrices are badly conditioned at high orders, and singular when an epoch has
-        fewer samples than the matrix has rows: prefer "oas" there. The last five embed
-        the epochs and call pyRiemann (extra `eeg`).
+    estimator : str, default="cov"
+        "cov" (division by N - 1) reproduces the paper. Its matrices are badly
+        conditioned at high orders, and singular when an epoch has fewer samples than
+        the matrix has rows: prefer "oas" (oracle approximating shrinkage) or "lwf"
+        (Ledoit-Wolf shrinkage) there. "scm" divides by N, "corr" gives correlations.
+        "hub", "mcd", "sch", "stu" and "tyl" embed the epochs and call pyRiemann (extra
+        `eeg`).
     assume_centered : bool, default=False
         If False, the covariances are centred with the mean of each embedded row.
     trim : {"moabb", "full"}, default="moabb"

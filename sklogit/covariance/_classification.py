@@ -158,14 +158,13 @@ class AugmentedCovarianceClassifier(_AugmentedCovarianceBase):
         Number of delayed copies p.
     lag : int, default=4
         Delay between two copies, in samples.
-    estimator : {"oas", "cov", "scm", "lwf", "corr", "hub", "mcd", "sch", "stu", \
-            "tyl"}, default="oas"
+    estimator : str, default="oas"
         Covariance estimator, see `AugmentedCovariances`. "cov" is that of the paper;
         its matrices are singular when an epoch has fewer samples than
         ``n_channels * order``.
-    reference : {"riemann", "kullback", "logeuclid", "euclid"} or ndarray of shape \
-            (d, d), default="riemann"
-        Reference of the tangent space, see `SPDTangentSpace`.
+    reference : str or ndarray of shape (d, d), default="riemann"
+        Reference of the tangent space: "riemann", "kullback", "logeuclid", "euclid" or
+        a matrix, see `SPDTangentSpace`.
     classifier : classifier, default=None
         Fitted on the tangent vectors; None is ``SVC(kernel="linear")``.
     tol : float, default=1e-8
@@ -348,8 +347,7 @@ class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
         Number of delayed copies p.
     lag : int, default=4
         Delay between two copies, in samples.
-    estimator : {"oas", "cov", "scm", "lwf", "corr", "hub", "mcd", "sch", "stu", \
-            "tyl"}, default="oas"
+    estimator : str, default="oas"
         Covariance estimator, see `AugmentedCovariances`.
     reference : {"riemann", "kullback", "logeuclid", "euclid"}, default="riemann"
         Which mean represents a class; the distance is always the affine-invariant one.

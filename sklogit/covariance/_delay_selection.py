@@ -85,9 +85,8 @@ def autocorrelation(X, max_lag=30):
 
     Parameters
     ----------
-    X : array-like of shape (n_epochs, n_channels, n_times), (n_epochs, n_times) \
-            or (n_times,)
-        Signals, in any unit.
+    X : array-like of shape (n_epochs, n_channels, n_times) or fewer axes
+        Signals, in any unit; also (n_epochs, n_times) or (n_times,).
     max_lag : int, default=30
         Largest lag, in samples; smaller than n_times.
 
@@ -187,9 +186,8 @@ def average_mutual_information(x, max_lag=30, *, n_bins=None):
 
     Parameters
     ----------
-    x : array-like of shape (n_times,), (n_epochs, n_times) or \
-            (n_epochs, n_channels, n_times)
-        Signals, in any unit.
+    x : array-like of shape (n_epochs, n_channels, n_times) or fewer axes
+        Signals, in any unit; also (n_epochs, n_times) or (n_times,).
     max_lag : int, default=30
         Largest lag, in samples; smaller than n_times.
     n_bins : int or None, default=None
@@ -254,9 +252,8 @@ def select_delay(X, method="autocorr", max_lag=30, *, n_bins=None):
 
     Parameters
     ----------
-    X : array-like of shape (n_epochs, n_channels, n_times), (n_epochs, n_times) \
-            or (n_times,)
-        Signals, in any unit.
+    X : array-like of shape (n_epochs, n_channels, n_times) or fewer axes
+        Signals, in any unit; also (n_epochs, n_times) or (n_times,).
     method : {"autocorr", "ami"}, default="autocorr"
         - "autocorr": the first lag at which :func:`autocorrelation` is zero or
           negative, a quarter of the period of an oscillation. Where none is, the

@@ -160,9 +160,8 @@ def cao_e1(x, lag, max_dimension, *, theiler=0):
 
     Parameters
     ----------
-    x : array-like of shape (n_times,), (n_epochs, n_times) or \
-            (n_epochs, n_channels, n_times)
-        Signals, in any unit.
+    x : array-like of shape (n_epochs, n_channels, n_times) or fewer axes
+        Signals, in any unit; also (n_epochs, n_times) or (n_times,).
     lag : int
         Delay between two coordinates, in samples.
     max_dimension : int
@@ -219,9 +218,8 @@ def false_nearest_neighbours(x, lag, max_dimension, *, rtol=10.0, atol=2.0, thei
 
     Parameters
     ----------
-    x : array-like of shape (n_times,), (n_epochs, n_times) or \
-            (n_epochs, n_channels, n_times)
-        Signals, in any unit.
+    x : array-like of shape (n_epochs, n_channels, n_times) or fewer axes
+        Signals, in any unit; also (n_epochs, n_times) or (n_times,).
     lag : int
         Delay between two coordinates, in samples.
     max_dimension : int
@@ -350,9 +348,8 @@ def select_dimension(
 
     Parameters
     ----------
-    X : array-like of shape (n_epochs, n_channels, n_times), (n_epochs, n_times) \
-            or (n_times,)
-        Signals, in any unit.
+    X : array-like of shape (n_epochs, n_channels, n_times) or fewer axes
+        Signals, in any unit; also (n_epochs, n_times) or (n_times,).
     lag : int or None, default=None
         Delay in samples. None gives every trial of every channel its own: the first
         local minimum of its mutual information.

@@ -121,6 +121,7 @@ class EmbeddingScoreDisplay:
         ax = _axes(ax, type(self).__name__)
         scores = np.ma.masked_invalid(self.scores)
         self.im_ = ax.imshow(scores, cmap=cmap, origin="lower", aspect="auto")
+        ax.grid(False)  # styles that draw one would cross the cells
         ax.set(xlabel="lag (samples)", ylabel="order")
         ax.set_xticks(range(len(self.lags)), self.lags)
         ax.set_yticks(range(len(self.orders)), self.orders)
@@ -268,6 +269,7 @@ class AugmentedCovarianceDisplay:
         c = d // self.order
         limit = np.abs(self.covariance).max() if vmax is None else vmax
         self.im_ = ax.imshow(self.covariance, cmap=cmap, vmin=-limit, vmax=limit)
+        ax.grid(False)  # styles that draw one would look like blocks
         for edge in range(c, d, c):
             ax.axhline(edge - 0.5, color="0.3", linewidth=0.8)
             ax.axvline(edge - 0.5, color="0.3", linewidth=0.8)

@@ -174,9 +174,8 @@ def mdop_embedding(
 
     Parameters
     ----------
-    X : array-like of shape (n_epochs, n_channels, n_times), (n_epochs, n_times) \
-            or (n_times,)
-        Signals, in any unit.
+    X : array-like of shape (n_epochs, n_channels, n_times) or fewer axes
+        Signals, in any unit; also (n_epochs, n_times) or (n_times,).
     max_delay : int, default=50
         Largest delay that is tried, in samples. Clipped to n_times // 4, so that
         half of the samples are left as points.

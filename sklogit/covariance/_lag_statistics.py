@@ -106,7 +106,7 @@ class LagStatistics:
         )
 
     def lag_product(self, k):
-        """Return the lagged product R_k, the sum of x(s) x(s + k)^T over ``s < n_times - k``.
+        """Return R_k, the sum of x(s) x(s + k)^T over ``s < n_times - k``.
 
         Parameters
         ----------

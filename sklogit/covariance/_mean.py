@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, gen_even_slices
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import _check_sample_weight
-from threadpoolctl import threadpool_limits
+
+from ._threads import one_blas_thread, threads_over_matrices
 
 _EPS = np.finfo(np.float64).eps
 
@@ -67,7 +67,8 @@ def check_spd(C, name="C"):
 def _check_definite(C, name):
     d = C.shape[1]
     try:
-        pivots = np.diagonal(np.linalg.cholesky(C), axis1=1, axis2=2) ** 2
+        with one_blas_thread:
+            pivots = np.diagonal(np.linalg.cholesky(C), axis1=1, axis2=2) ** 2
     except np.linalg.LinAlgError:
         pivots = None
     if pivots is not None:
@@ -274,8 +275,18 @@ def riemannian_mean(
     weight = normalized_weight(sample_weight, C)
     # A matrix without weight has no say, and must cost no eigendecomposition.
     C, weight = C[weight > 0], weight[weight > 0]
-    F, info = _newton(C, weight, _start(C, weight, init), tol, max_iter, n_jobs)
-    M = symmetrize(F @ F.T)
+    with threads_over_matrices(n_jobs, len(C), C.shape[1]) as run:
+        F, info = _newton(C, weight, _start(C, weight, init), tol, max_iter, run)
+        M = symmetrize(F @ F.T)
+    if not info.converged:
+        warnings.warn(
+            f"riemannian_mean did not converge: the norm of the gradient is "
+            f"{info.gradient_norms[-1]:.3g} after {info.n_iter} iterations, "
+            f"tol={tol:.3g}. Increase max_iter, or shrink the matrices "
+            "(estimator='oas').",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     return (M, info) if return_info else M
 
 
@@ -319,7 +330,7 @@ def _start(C, weight, init):
     return np.linalg.cholesky(symmetrize(np.tensordot(weight, C, axes=1)))
 
 
-def _newton(C, weight, F, tol, max_iter, n_jobs):
+def _newton(C, weight, F, tol, max_iter, run):
     """Search the mean from F F^T; return the factor of the result and a MeanInfo."""
     info = MeanInfo()
     norms = info.gradient_norms
@@ -327,7 +338,7 @@ def _newton(C, weight, F, tol, max_iter, n_jobs):
     stalled = 0
     step = None
     while len(norms) < max_iter:
-        model = _LocalModel(C, weight, F, n_jobs)
+        model = _LocalModel(C, weight, F, run)
         norm = np.linalg.norm(model.gradient)
         norms.append(float(norm))
         if norm <= tol:
@@ -354,14 +365,8 @@ def _newton(C, weight, F, tol, max_iter, n_jobs):
             info.converged = True
             break
     info.n_iter = len(norms)
-    if not info.converged and norms[-1] > 1e-3 * model.dispersion:
-        warnings.warn(
-            f"riemannian_mean did not converge: the norm of the gradient is "
-            f"{norms[-1]:.3g} after {info.n_iter} iterations, tol={tol:.3g}. Increase "
-            "max_iter, or shrink the matrices (estimator='oas').",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+    # Short of tol, but as near as the scatter of the matrices gives reason to ask.
+    info.converged |= bool(norms[-1] <= 1e-3 * model.dispersion)
     return F, info
 
 
@@ -387,15 +392,15 @@ class _LocalModel:
         Weights that sum to 1.
     F : ndarray of shape (d, d)
         Factor of M.
-    n_jobs : int or None
-        Threads that share the matrices.
+    run : callable
+        Calls a function on slices of the matrices, see `threads_over_matrices`.
     """
 
-    def __init__(self, C, weight, F, n_jobs):
+    def __init__(self, C, weight, F, run):
         self.weight = weight
-        self.n_threads = min(effective_n_jobs(n_jobs), len(C))
+        self._run = run
         inverse = np.linalg.inv(F)
-        parts = self._map(lambda rows: _spectrum(C[rows], weight[rows], inverse))
+        parts = self._run(lambda rows: _spectrum(C[rows], weight[rows], inverse))
         self.gradient = symmetrize(sum(part[0] for part in parts))
         self._logs = np.concatenate([part[1] for part in parts])
         # Single precision halves the cost of the products of conjugate gradients,
@@ -404,20 +409,10 @@ class _LocalModel:
         self.dispersion = np.sqrt(weight @ np.sum(self._logs**2, axis=1))
         self._curvatures = None
 
-    def _map(self, function):
-        rows = list(gen_even_slices(len(self.weight), self.n_threads))
-        if self.n_threads == 1:
-            return [function(rows[0])]
-        # Within a thread BLAS must not start threads of its own.
-        with threadpool_limits(1, user_api="blas"):
-            return Parallel(n_jobs=self.n_threads, prefer="threads")(
-                delayed(function)(r) for r in rows
-            )
-
     def newton_step(self, accuracy, max_iter=20):
         """Solve Hessian(P) = gradient for P, to the given relative residual."""
-        self._curvatures = self._map(self._curvature)
-        mean = sum(float(h.sum()) for h in self._curvatures)
+        self._curvatures = np.concatenate(self._run(self._curvature))
+        mean = float(self._curvatures.sum(dtype=np.float64))
         # The Hessian is its mean curvature times the identity, plus a small rest.
         P = self.gradient * (self.gradient.shape[0] ** 2 / mean)
         residual = self.gradient - self._hessian(P)
@@ -450,17 +445,15 @@ class _LocalModel:
 
     def _hessian(self, P):
         P = P.astype(np.float32)
-        slices = gen_even_slices(len(self.weight), self.n_threads)
-        blocks = dict(zip((r.start for r in slices), self._curvatures))
 
         def product(rows):
             V = self._vectors[rows]
             W = (V.mT @ P) @ V
-            W *= blocks[rows.start]
+            W *= self._curvatures[rows]
             W = (V @ W).transpose(1, 0, 2).reshape(len(P), -1)
             return W @ V.transpose(1, 0, 2).reshape(len(P), -1).T
 
-        return sum(self._map(product)).astype(np.float64)
+        return sum(self._run(product)).astype(np.float64)
 
 
 def _spectrum(C, weight, inverse):

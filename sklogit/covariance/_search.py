@@ -2,12 +2,13 @@
 
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from scipy.stats import rankdata
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
@@ -21,7 +22,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from .._state import restore_on_failure
 from ._augmented import augmented_covariance
@@ -29,6 +29,7 @@ from ._classification import AugmentedCovarianceClassifier
 from ._lag_statistics import FAST_ESTIMATORS, LagStatistics
 from ._mean import check_spd
 from ._tangent_space import reference_mean, tangent_vectors
+from ._threads import one_blas_thread
 from ._validation import check_full_rank, embedded_length, validate_epochs
 
 _KERNELS = ("linear", "rbf")
@@ -74,8 +75,7 @@ class AugmentedCovarianceClassifierCV(
         Inverse regularisation strengths of the SVM.
     kernels : array-like of {"linear", "rbf"}, default=("linear", "rbf")
         Kernels of the SVM; "rbf" takes ``gamma="scale"``.
-    estimator : {"cov", "scm", "oas", "lwf", "corr", "hub", "mcd", "sch", "stu", \
-            "tyl"}, default="cov"
+    estimator : str, default="cov"
         Covariance estimator, see `AugmentedCovariances`. "cov" is the paper's; with
         many channels prefer "oas".
     cv : int, cross-validation generator or iterable, default=3
@@ -332,10 +332,10 @@ class AugmentedCovarianceClassifierCV(
                     scorer,
                 )
 
-        limits = 1 if self.n_jobs not in (None, 1) else None
-        with threadpool_limits(limits, user_api="blas"):
+        parallel = effective_n_jobs(self.n_jobs) > 1
+        with one_blas_thread if parallel else nullcontext():
             results = Parallel(
-                n_jobs=self.n_jobs, prefer="threads", return_as="generator"
+                n_jobs=self.n_jobs, require="sharedmem", return_as="generator"
             )(delayed(evaluate)(*pair) for pair in distinct)
             for pair, result in zip(distinct, results):
                 child = task.subcontext(task_name=f"order={pair[0]}, lag={pair[1]}")
@@ -425,7 +425,7 @@ class AugmentedCovarianceClassifierCV(
                 f"{len(failed)} of {len(embeddings)} (order, lag) pairs could not be "
                 f"fitted and score {self.error_score}. The first error: {failed[0]}",
                 FitFailedWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
 
         def column(name):

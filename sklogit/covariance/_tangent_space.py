@@ -1,19 +1,18 @@
 """Tangent space of SPD matrices at a reference."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_array, gen_even_slices
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from .._state import restore_on_failure
 from ._mean import (
@@ -25,6 +24,7 @@ from ._mean import (
     spd_function,
     symmetrize,
 )
+from ._threads import threads_over_matrices
 
 REFERENCES = ("riemann", "kullback", "logeuclid", "euclid")
 
@@ -44,9 +44,8 @@ def reference_mean(
     ----------
     C : array-like of shape (n_matrices, d, d)
         SPD matrices.
-    reference : {"riemann", "kullback", "logeuclid", "euclid"} or array-like of shape \
-            (d, d), default="riemann"
-        Which mean, or the matrix itself.
+    reference : str or array-like of shape (d, d), default="riemann"
+        "riemann", "kullback", "logeuclid", "euclid": which mean; or the matrix itself.
     sample_weight : array-like of shape (n_matrices,), default=None
         Weights of the mean.
     tol, max_iter, n_jobs
@@ -118,14 +117,13 @@ def tangent_vectors(C, reference, *, n_jobs=None):
     >>> tangent_vectors(C, np.eye(2)).round(12) + 0.0
     array([[1., 0., 0.]])
     """
-    whitener = spd_function(reference, lambda v: 1 / np.sqrt(v))
     rows, columns = np.triu_indices(len(reference))
     scale = np.where(rows == columns, 1.0, np.sqrt(2.0))
     flat = rows * len(reference) + columns
     features = np.empty((len(C), len(flat)), dtype=C.dtype)
     block = max(1, 2**17 // len(reference) ** 2)
 
-    def fill(part):
+    def fill(part, whitener):
         for start in range(part.start, part.stop, block):
             span = slice(start, min(start + block, part.stop))
             Z = symmetrize(whitener @ C[span] @ whitener)
@@ -135,14 +133,9 @@ def tangent_vectors(C, reference, *, n_jobs=None):
             S = (V * logs[:, np.newaxis, :]) @ V.mT
             features[span] = S.reshape(len(S), -1)[:, flat] * scale
 
-    n_threads = min(effective_n_jobs(n_jobs), len(C))
-    if n_threads == 1:
-        fill(slice(0, len(C)))
-    else:
-        with threadpool_limits(1, user_api="blas"):
-            Parallel(n_jobs=n_threads, prefer="threads")(
-                delayed(fill)(part) for part in gen_even_slices(len(C), n_threads)
-            )
+    with threads_over_matrices(n_jobs, len(C), len(reference)) as run:
+        whitener = spd_function(reference, lambda v: 1 / np.sqrt(v))
+        run(partial(fill, whitener=whitener))
     return features
 
 
@@ -156,11 +149,11 @@ class SPDTangentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Parameters
     ----------
-    reference : {"riemann", "kullback", "logeuclid", "euclid"} or ndarray of shape \
-            (d, d), default="riemann"
+    reference : str or ndarray of shape (d, d), default="riemann"
         The reference M: the mean of the training matrices for the affine-invariant
-        distance, for the symmetrised Kullback-Leibler divergence, for the
-        log-Euclidean distance, the arithmetic mean, or a given matrix. The map is
+        distance ("riemann"), for the symmetrised Kullback-Leibler divergence
+        ("kullback"), for the log-Euclidean distance ("logeuclid"), the arithmetic mean
+        ("euclid"), or a given matrix. The map is
         always that of the affine-invariant metric: only the point M is cheaper with
         "kullback" (about 1/20 of the cost of "riemann") or "logeuclid".
     tol : float, default=1e-8

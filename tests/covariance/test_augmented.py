@@ -106,9 +106,9 @@ def test_fallback_estimators_equal_pyriemann_on_the_embedding(X, estimator, trim
     kept = 125 - (2 + (trim == "moabb")) * 3
     embedded = np.concatenate([X[..., s : s + kept] for s in (0, 3, 6)], axis=1)
     # MCD draws random subsets from the global generator.
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
     expected = covariances(embedded, estimator=estimator)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
     found = augmented_covariance(X, 3, 3, estimator, trim=trim)
     np.testing.assert_array_equal(found, expected)
     assert estimator in FALLBACK_ESTIMATORS
@@ -125,7 +125,7 @@ def test_fallback_estimators_keep_float32(X):
     ids=lambda option: next(iter(option)),
 )
 def test_fallback_estimators_refuse_what_they_cannot_do(X, option):
-    with pytest.raises(ValueError, match="need one of estimator=.*, found 'sch'"):
+    with pytest.raises(ValueError, match=r"need one of estimator=.*, found 'sch'"):
         augmented_covariance(X, 2, 2, "sch", **option)
 
 
@@ -210,10 +210,10 @@ def test_epochs_of_another_length_may_be_transformed(X, transformer):
 
 @pytest.mark.parametrize("transformer", TRANSFORMERS)
 def test_another_number_of_channels_is_refused_with_both_numbers(X, transformer):
-    with pytest.raises(ValueError, match="X has 3 features, .* expecting 4 features"):
+    with pytest.raises(ValueError, match=r"X has 3 features, .* expecting 4 features"):
         transformer().fit(X).transform(X[:, :3])
     # 2-D epochs of 4 samples have the size that fit recorded, but one channel.
-    with pytest.raises(ValueError, match="X has 1 channels, .* with 4 channels"):
+    with pytest.raises(ValueError, match=r"X has 1 channels, .* with 4 channels"):
         transformer().fit(X).transform(X[:, 0, :4])
 
 

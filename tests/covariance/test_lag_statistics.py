@@ -431,8 +431,14 @@ def test_unknown_trim_is_refused_at_once():
         LagStatistics(np.ones((2, 3, 60)), trim="none")
 
 
-def test_correlation_of_a_flat_channel_is_refused_with_its_place():
-    X = coloured(3, 3, 60)
-    X[1, 2] = 5.0
-    with pytest.raises(ValueError, match="epoch 1 is undefined: row 2 .* constant"):
-        LagStatistics(X).covariance(2, 3, "corr")
+@pytest.mark.parametrize("value", [0.0, 5.0, 0.1, 0.3, np.pi])
+@pytest.mark.parametrize("structure", [None, "toeplitz", "circular"])
+@pytest.mark.parametrize("n_times", [60, 150])
+def test_correlation_of_a_flat_channel_is_refused_with_its_place(
+    value, structure, n_times
+):
+    # The mean of 60 times 0.1 is not 0.1 to the last digit.
+    X = coloured(3, 3, n_times)
+    X[1, 2] = value
+    with pytest.raises(ValueError, match=r"epoch 1 is undefined: row 2 .* constant"):
+        LagStatistics(X).covariance(2, 3, "corr", structure=structure)

@@ -37,7 +37,7 @@ def test_precision_of_floats_is_kept_and_other_numbers_become_double(given, expe
 def test_epochs_that_are_not_finite_are_refused(value):
     X = np.ones((2, 3, 4))
     X[1, 2, 3] = value
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         check_epochs(X)
 
 
@@ -53,7 +53,7 @@ def test_complex_epochs_are_refused():
 
 
 def test_sparse_epochs_are_refused_with_a_type_error():
-    with pytest.raises(TypeError, match="[Ss]parse"):
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
         check_epochs(sparse.eye_array(3))
 
 
@@ -78,7 +78,7 @@ def test_prediction_compares_with_the_recorded_size():
     estimator = BaseEstimator()
     validate_epochs(estimator, np.ones((2, 3, 5)))
     validate_epochs(estimator, np.ones((4, 3, 9)), reset=False)
-    with pytest.raises(ValueError, match="X has 4 features, .* expecting 3 features"):
+    with pytest.raises(ValueError, match=r"X has 4 features, .* expecting 3 features"):
         validate_epochs(estimator, np.ones((2, 4, 5)), reset=False)
 
 

@@ -4,8 +4,11 @@ import scipy.linalg
 import torch
 
 from sklogit.heads import spd_log, upper_vector
-from sklogit.heads._spd import arithmetic_harmonic_mean
-from sklogit.heads._spd import _log_divided_differences, spd_power
+from sklogit.heads._spd import (
+    _log_divided_differences,
+    arithmetic_harmonic_mean,
+    spd_power,
+)
 
 
 def random_spd(n, d, seed=0):
