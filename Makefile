@@ -25,6 +25,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 quickstart: $(VENV)/.installed
 	$(BIN)/python examples/quickstart.py
 
+# One BLAS thread per worker: more would fight over the cores.
+test: export OPENBLAS_NUM_THREADS = 1
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 

@@ -1,5 +1,6 @@
 """Delay embedding of epochs and its covariance."""
 
+import warnings
 from numbers import Integral
 
 import numpy as np
@@ -11,7 +12,13 @@ from .._optional import import_optional
 from .._state import restore_on_failure
 from ._lag_statistics import _BLOCK, FAST_ESTIMATORS, STRUCTURES, LagStatistics
 from ._threads import threads_over_matrices
-from ._validation import check_epochs, embedded_length, validate_epochs
+from ._validation import (
+    check_epochs,
+    covariance_samples,
+    embedded_length,
+    rank_deficiency,
+    validate_epochs,
+)
 
 # Estimators that need the embedded samples themselves; pyRiemann has them.
 FALLBACK_ESTIMATORS = ("hub", "mcd", "sch", "stu", "tyl")
@@ -182,9 +189,12 @@ class _EpochTransformer(TransformerMixin, BaseEstimator):
             The transformer.
         """
         X = validate_epochs(self, X)
-        embedded_length(X.shape[2], self.order, self.lag, self.trim)
         self.n_channels_, self.n_times_ = X.shape[1:]
+        self._check_length()
         return self
+
+    def _check_length(self):
+        embedded_length(self.n_times_, self.order, self.lag, self.trim)
 
     def _check_transform(self, X):
         check_is_fitted(self)
@@ -369,6 +379,16 @@ class AugmentedCovariances(_EpochTransformer):
         self.trim = trim
         self.structure = structure
         self.n_jobs = n_jobs
+
+    def _check_length(self):
+        n_samples = covariance_samples(
+            self.n_times_, self.order, self.lag, self.trim, self.structure
+        )
+        d = self.n_channels_ * self.order
+        problem = rank_deficiency(self.estimator, d, n_samples, self.structure)
+        if problem is not None:
+            # No error: a singular covariance is what was asked for, and has its uses.
+            warnings.warn(problem, UserWarning, stacklevel=4)
 
     def transform(self, X):
         """Compute the augmented covariances of epochs.

@@ -26,7 +26,7 @@ from .._state import restore_on_failure
 from ._augmented import AugmentedCovariances, augmented_covariance
 from ._mean import check_spd, symmetrize
 from ._tangent_space import REFERENCES, SPDTangentSpace, reference_mean
-from ._validation import check_full_rank, embedded_length, validate_epochs
+from ._validation import check_full_rank, covariance_samples, validate_epochs
 
 
 def riemannian_distances(C, references):
@@ -109,8 +109,11 @@ class _AugmentedCovarianceBase(ClassifierMixin, BaseEstimator):
                     "Each class needs a sample of positive weight; "
                     f"{self.classes_[missing[0]]!r} has none."
                 )
-        n_samples = embedded_length(X.shape[2], self.order, self.lag, self.trim)
-        check_full_rank(self.estimator, X.shape[1] * self.order, n_samples)
+        n_samples = covariance_samples(
+            X.shape[2], self.order, self.lag, self.trim, self.structure
+        )
+        d = X.shape[1] * self.order
+        check_full_rank(self.estimator, d, n_samples, self.structure)
         self.n_channels_, self.n_times_ = X.shape[1:]
         return X, y, sample_weight
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._shrinkage import ledoit_wolf_shrinkage, oas_shrinkage, shrink_
-from ._validation import check_epochs, embedded_length
+from ._validation import check_epochs, covariance_samples, embedded_length
 
 FAST_ESTIMATORS = ("cov", "scm", "oas", "lwf", "corr")
 STRUCTURES = (None, "toeplitz", "circular")
@@ -79,7 +79,13 @@ class LagStatistics:
         # not change when a constant is subtracted; without it, an offset of 1e6
         # would cost twelve digits.
         X = np.ascontiguousarray(X, dtype=np.float64)
-        self._x = X if assume_centered else X - X.mean(axis=2, keepdims=True)
+        if assume_centered:
+            # A copy: writing to X later must not mix with products computed before.
+            self._x = X.copy()
+        else:
+            self._x = X - X.mean(axis=2, keepdims=True)
+            # The mean of a constant channel may be off in the last digit.
+            self._x[np.ptp(X, axis=2) == 0] = 0.0
         self._lag_products = {}
         self.assume_centered = assume_centered
         self.trim = trim
@@ -188,10 +194,7 @@ class LagStatistics:
             raise ValueError(
                 f"structure must be one of {STRUCTURES}, found {structure!r}."
             )
-        trim = self.trim if structure is None else "full"
-        n_samples = embedded_length(self.n_times, order, lag, trim)
-        if structure is not None:
-            n_samples = self.n_times
+        n_samples = covariance_samples(self.n_times, order, lag, self.trim, structure)
         for b in range(order):
             self.lag_product(b * lag)
         d = self.n_channels * order

@@ -83,8 +83,8 @@ def _check_definite(C, name):
     raise ValueError(
         f"{name} must be positive definite: matrix {i} of {len(C)} has eigenvalues "
         f"from {smallest[i, 0]:.3g} to {smallest[i, -1]:.3g}. Covariances of few "
-        "samples, of flat or of linearly dependent channels are singular; use "
-        "estimator='oas'."
+        "samples, of flat or of linearly dependent channels are singular: use "
+        "estimator='oas'. An epoch that is flat in all channels has none: drop it."
     )
 
 
@@ -285,7 +285,7 @@ def riemannian_mean(
             f"tol={tol:.3g}. Increase max_iter, or shrink the matrices "
             "(estimator='oas').",
             ConvergenceWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return (M, info) if return_info else M
 
@@ -308,8 +308,6 @@ def normalized_weight(sample_weight, C):
     weight = _check_sample_weight(
         sample_weight, C, dtype=np.float64, ensure_non_negative=True
     )
-    if weight.sum() <= 0:
-        raise ValueError("sample_weight must have a positive sum, found 0.")
     return weight / weight.sum()
 
 
@@ -337,6 +335,7 @@ def _newton(C, weight, F, tol, max_iter, run):
     curvature = _CURVATURE
     stalled = 0
     step = None
+    start = np.inf  # norm of the gradient where the last step began
     while len(norms) < max_iter:
         model = _LocalModel(C, weight, F, run)
         norm = np.linalg.norm(model.gradient)
@@ -345,18 +344,19 @@ def _newton(C, weight, F, tol, max_iter, run):
             info.converged = True
             break
         if len(norms) > 1:
-            previous = norms[-2]
-            stalled = stalled + 1 if norm > previous / 2 else 0
-            at_floor = norm <= 1e-3 * model.dispersion
-            if stalled == 2 or (stalled and norm < 1e-6 * model.dispersion):
-                info.converged = bool(at_floor)
-                break
-            if norm > previous and not at_floor:
-                # The Newton step overshot: go back half of the way.
+            near = norm <= 1e-3 * model.dispersion
+            if norm > start and not near:
+                # The Newton step overshot: go back half of the way. The norm falls
+                # along the step at first, so some fraction of it will do.
                 step = step / 2
                 F = F @ spd_function(-step / 2, np.exp)
                 continue
-            curvature = norm / previous**2
+            stalled = stalled + 1 if norm > start / 2 else 0
+            if near and (stalled == 2 or (stalled and norm < 1e-6 * model.dispersion)):
+                info.converged = True
+                break
+            curvature = norm / start**2
+        start = norm
         accuracy = _cg_accuracy(norm, curvature, tol)
         step = model.newton_step(accuracy)
         F = F @ spd_function(step / 2, np.exp)

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
@@ -30,7 +31,7 @@ from ._lag_statistics import FAST_ESTIMATORS, LagStatistics
 from ._mean import check_spd
 from ._tangent_space import reference_mean, tangent_vectors
 from ._threads import one_blas_thread
-from ._validation import check_full_rank, embedded_length, validate_epochs
+from ._validation import check_full_rank, covariance_samples, validate_epochs
 
 _KERNELS = ("linear", "rbf")
 
@@ -43,6 +44,22 @@ class _Embedding:
     fit_time: np.ndarray
     score_time: np.ndarray
     error: Exception | None = None
+
+    @classmethod
+    def empty(cls, n_classifiers, n_splits):
+        return cls(*(np.zeros((n_classifiers, n_splits)) for _ in range(3)))
+
+
+@dataclass
+class _Task:
+    """What is the same for all (order, lag) pairs."""
+
+    covariances: Callable  # (order, lag) -> (n_epochs, d, d)
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    classifiers: list  # of (C, kernel)
+    splits: list  # of (train, test)
+    scorer: Callable
 
 
 def _refitted(self):
@@ -67,9 +84,9 @@ class AugmentedCovarianceClassifierCV(
 
     Parameters
     ----------
-    orders : array-like of int, default=range(1, 11)
+    orders : array-like of int, default=(1, 2, ..., 10)
         Orders to try.
-    lags : array-like of int, default=range(1, 11)
+    lags : array-like of int, default=(1, 2, ..., 10)
         Lags to try, in samples. At order 1 all lags coincide and are computed once.
     Cs : array-like of float, default=(0.5, 1, 1.5)
         Inverse regularisation strengths of the SVM.
@@ -185,8 +202,8 @@ class AugmentedCovarianceClassifierCV(
 
     def __init__(
         self,
-        orders=range(1, 11),
-        lags=range(1, 11),
+        orders=tuple(range(1, 11)),
+        lags=tuple(range(1, 11)),
         Cs=(0.5, 1, 1.5),
         kernels=("linear", "rbf"),
         estimator="cov",
@@ -260,9 +277,9 @@ class AugmentedCovarianceClassifierCV(
 
         root = self._init_callback_context(max_subtasks=1 + self.refit)
         root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        embeddings = self._evaluate(
-            (X, y, sample_weight), orders, lags, classifiers, splits, scorer, root
-        )
+        covariances = self._covariance_source(X)
+        task = _Task(covariances, y, sample_weight, classifiers, splits, scorer)
+        embeddings = self._evaluate(task, orders, lags, root)
         self._store_results(embeddings, lags, orders, classifiers, len(splits))
         self.classes_, self.scorer_, self.n_splits_ = classes, scorer, len(splits)
         if self.refit:
@@ -284,7 +301,11 @@ class AugmentedCovarianceClassifierCV(
                 raise ValueError(f"{name} must not be empty.")
         for name in ("orders", "lags"):
             for value in grid[name]:
-                if not isinstance(value, Integral) or value < 1:
+                if (
+                    not isinstance(value, Integral)
+                    or isinstance(value, bool)
+                    or value < 1
+                ):
                     raise ValueError(
                         f"{name} must hold integers >= 1, found {value!r}."
                     )
@@ -296,7 +317,8 @@ class AugmentedCovarianceClassifierCV(
             if kernel not in _KERNELS:
                 raise ValueError(f"kernels must be among {_KERNELS}, found {kernel!r}.")
         # Not even the smallest candidate fits: say so before anything is computed.
-        embedded_length(n_times, min(grid["orders"]), min(grid["lags"]), self.trim)
+        smallest = min(grid["orders"]), min(grid["lags"])
+        covariance_samples(n_times, *smallest, self.trim, self.structure)
         pairs = list(product(grid["Cs"], grid["kernels"]))
         return grid["orders"], grid["lags"], pairs
 
@@ -306,31 +328,21 @@ class AugmentedCovarianceClassifierCV(
             cv = StratifiedKFold(cv, shuffle=True, random_state=self.random_state)
         return list(check_cv(cv, y, classifier=True).split(X, y, groups))
 
-    def _evaluate(self, data, orders, lags, classifiers, splits, scorer, root):
-        """Scores of every distinct (order, lag), as a dict."""
-        X, y, sample_weight = data
+    def _evaluate(self, task, orders, lags, root):
+        """Evaluate every distinct (order, lag) once; return them as a dict."""
         # At order 1 there is no lag; the largest order first fills the lag products.
         distinct = {
             (order, lag if order > 1 else lags[0]): None
             for order, lag in product(sorted(set(orders))[::-1], lags)
         }
-        covariances = self._covariance_source(X)
-        task = root.subcontext(task_name="search", max_subtasks=len(distinct))
-        task.call_on_fit_task_begin(estimator=self)
+        context = root.subcontext(task_name="search", max_subtasks=len(distinct))
+        context.call_on_fit_task_begin(estimator=self)
 
         def evaluate(order, lag):
             # The arrays are ours and checked; checking them again for every SVM would
             # take longer than fitting it.
             with config_context(assume_finite=True, skip_parameter_validation=True):
-                return self._evaluate_embedding(
-                    covariances,
-                    y,
-                    sample_weight,
-                    (order, lag),
-                    classifiers,
-                    splits,
-                    scorer,
-                )
+                return self._evaluate_embedding(task, order, lag)
 
         parallel = effective_n_jobs(self.n_jobs) > 1
         with one_blas_thread if parallel else nullcontext():
@@ -338,11 +350,11 @@ class AugmentedCovarianceClassifierCV(
                 n_jobs=self.n_jobs, require="sharedmem", return_as="generator"
             )(delayed(evaluate)(*pair) for pair in distinct)
             for pair, result in zip(distinct, results):
-                child = task.subcontext(task_name=f"order={pair[0]}, lag={pair[1]}")
+                child = context.subcontext(task_name=f"order={pair[0]}, lag={pair[1]}")
                 child.call_on_fit_task_begin(estimator=self)
                 distinct[pair] = result
                 child.call_on_fit_task_end(estimator=self)
-        task.call_on_fit_task_end(estimator=self)
+        context.call_on_fit_task_end(estimator=self)
         return distinct
 
     def _covariance_source(self, X):
@@ -356,56 +368,56 @@ class AugmentedCovarianceClassifierCV(
             X, order, lag, self.estimator, trim=self.trim, structure=self.structure
         )
 
-    def _evaluate_embedding(
-        self, covariances, y, sample_weight, pair, classifiers, splits, scorer
-    ):
-        shape = (len(classifiers), len(splits))
-        result = _Embedding(*(np.zeros(shape) for _ in range(3)))
-        start = time.perf_counter()
+    def _evaluate_embedding(self, task, order, lag):
+        """Scores of all classifiers at one order and lag, or why there are none."""
+        result = _Embedding.empty(len(task.classifiers), len(task.splits))
         try:
-            C = covariances(*pair)
-            # A covariance of too few samples is singular; the exact count needs no
-            # eigenvalue. The others are found by their pivots.
-            check_full_rank(self.estimator, C.shape[1], self._n_samples(*pair))
+            start = time.perf_counter()
+            C = task.covariances(order, lag)
+            # The count of samples finds singular matrices without an eigenvalue; the
+            # pivots find the others.
+            n_samples = self._n_samples(order, lag)
+            check_full_rank(self.estimator, C.shape[1], n_samples, self.structure)
             check_spd(C)
-        except ValueError as error:
+            shared = (time.perf_counter() - start) / len(task.splits)
+            for k in range(len(task.splits)):
+                self._evaluate_fold(task, C, k, result, shared)
+        except Exception as error:
             if self.error_score == "raise":
                 raise
             result.error = error
             result.scores[:] = self.error_score
-            return result
-        shared = (time.perf_counter() - start) / len(splits)
-        for k, (train, test) in enumerate(splits):
-            start = time.perf_counter()
-            weight = None if sample_weight is None else sample_weight[train]
-            M, _ = reference_mean(
-                C[train], self.reference, weight, tol=self.tol, max_iter=self.max_iter
-            )
-            features = tangent_vectors(C, M)
-            gram = features @ features.T
-            spread = features.shape[1] * features[train].var()
-            result.fit_time[:, k] = shared + time.perf_counter() - start
-            result.fit_time[:, k] /= len(classifiers)
-            kernels = {"linear": gram, "rbf": _rbf(gram, 1 / (spread or 1.0))}
-            blocks = {
-                name: (K[np.ix_(train, train)], K[np.ix_(test, train)])
-                for name, K in kernels.items()
-            }
-            for i, (penalty, kernel) in enumerate(classifiers):
-                start = time.perf_counter()
-                K_train, K_test = blocks[kernel]
-                svc = SVC(C=penalty, kernel="precomputed")
-                svc.fit(K_train, y[train], weight)
-                middle = time.perf_counter()
-                result.scores[i, k] = scorer(svc, K_test, y[test])
-                result.fit_time[i, k] += middle - start
-                result.score_time[i, k] = time.perf_counter() - middle
         return result
 
+    def _evaluate_fold(self, task, C, k, result, shared_time):
+        """Fill column k of the result: one mean, one Gram matrix, all classifiers."""
+        start = time.perf_counter()
+        train, test = task.splits[k]
+        weight = None if task.sample_weight is None else task.sample_weight[train]
+        M, _ = reference_mean(
+            C[train], self.reference, weight, tol=self.tol, max_iter=self.max_iter
+        )
+        features = tangent_vectors(C, M)
+        gram = features @ features.T
+        # gamma="scale" of SVC, which is 1 for constant features
+        spread = features.shape[1] * features[train].var() or 1.0
+        blocks = {
+            name: (K[np.ix_(train, train)], K[np.ix_(test, train)])
+            for name, K in (("linear", gram), ("rbf", _rbf(gram, 1 / spread)))
+        }
+        shared_time += time.perf_counter() - start
+        for i, (penalty, kernel) in enumerate(task.classifiers):
+            start = time.perf_counter()
+            K_train, K_test = blocks[kernel]
+            svc = SVC(C=penalty, kernel="precomputed")
+            svc.fit(K_train, task.y[train], weight)
+            middle = time.perf_counter()
+            result.scores[i, k] = task.scorer(svc, K_test, task.y[test])
+            result.fit_time[i, k] = shared_time / len(task.classifiers) + middle - start
+            result.score_time[i, k] = time.perf_counter() - middle
+
     def _n_samples(self, order, lag):
-        if self.structure is not None:
-            return self.n_times_
-        return embedded_length(self.n_times_, order, lag, self.trim)
+        return covariance_samples(self.n_times_, order, lag, self.trim, self.structure)
 
     def _store_results(self, embeddings, lags, orders, classifiers, n_splits):
         """Fill cv_results_ and the best_* attributes."""

@@ -7,7 +7,7 @@ from threading import Lock
 
 from joblib import effective_n_jobs
 from sklearn.utils import gen_even_slices
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 # Up to this size one BLAS thread decomposes a matrix as fast as several do, which then
 # only wait for each other: two threads took twice the CPU time for the same wall time
@@ -19,6 +19,14 @@ _SMALL = 128
 def _controller():
     # Finding the libraries takes milliseconds, longer than the mean of small matrices.
     return ThreadpoolController()
+
+
+# From 3.8 on threadpoolctl lets only the thread that set a limit of OpenBLAS set it
+# again, and ignores the others: without this, neither could the last thread to leave
+# restore the limit, nor could anybody else in the process change it afterwards.
+_clear_controlling_thread = getattr(
+    OpenBLASController, "clear_controlling_thread", lambda force: None
+)
 
 
 class _OneBlasThread:
@@ -38,13 +46,16 @@ class _OneBlasThread:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
+                _clear_controlling_thread(force=True)
                 self._limit = _controller().limit(limits=1, user_api="blas")
 
     def __exit__(self, *exception):
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
+                _clear_controlling_thread(force=True)
                 self._limit.restore_original_limits()
+                _clear_controlling_thread(force=True)
 
 
 one_blas_thread = _OneBlasThread()

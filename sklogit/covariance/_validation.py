@@ -106,27 +106,65 @@ def embedded_length(n_times, order, lag, trim="moabb"):
     return n_samples
 
 
-def check_full_rank(estimator_name, n_features, n_samples):
-    """Refuse a covariance that is singular by its number of samples.
+def covariance_samples(n_times, order, lag, trim="moabb", structure=None):
+    """Count the samples that an augmented covariance is the mean of.
 
     Parameters
     ----------
-    estimator_name : str
+    n_times, order, lag, trim
+        As in `embedded_length`.
+    structure : {None, "toeplitz", "circular"}, default=None
+        The structured covariances ignore `trim`: they use all samples of an epoch that
+        holds every delay.
+
+    Returns
+    -------
+    int
+        At least 2.
+
+    Raises
+    ------
+    ValueError
+        As `embedded_length` does.
+    """
+    if structure is None:
+        return embedded_length(n_times, order, lag, trim)
+    embedded_length(n_times, order, lag, "full")
+    return n_times
+
+
+def rank_deficiency(estimator, n_features, n_samples, structure=None):
+    """Tell whether covariances are singular by their number of samples.
+
+    Parameters
+    ----------
+    estimator : str
         Covariance estimator.
     n_features : int
         Size of the matrices.
     n_samples : int
         Samples that each matrix is estimated from, before centring.
+    structure : {None, "toeplitz", "circular"}, default=None
+        A Toeplitz matrix of biased autocovariances is definite with few samples too.
 
-    Raises
-    ------
-    ValueError
-        If the estimator does not shrink and its rank is below `n_features`.
+    Returns
+    -------
+    str or None
+        What is wrong and what to do, or None where the estimator shrinks or has samples
+        enough.
     """
-    if estimator_name in ("cov", "scm", "corr") and n_samples - 1 < n_features:
-        raise ValueError(
-            f"Covariances of size {n_features} estimated with "
-            f"estimator={estimator_name!r} from {n_samples} samples are singular "
-            f"(rank <= {n_samples - 1}). Use estimator='oas', a smaller order, fewer "
-            "channels or longer epochs."
-        )
+    shrinks = estimator not in ("cov", "scm", "corr")
+    if shrinks or structure == "toeplitz" or n_samples - 1 >= n_features:
+        return None
+    return (
+        f"Covariances of size {n_features} estimated with estimator={estimator!r} from "
+        f"{n_samples} samples are singular (rank <= {n_samples - 1}). Use "
+        "estimator='oas', a smaller order, fewer channels or longer epochs."
+    )
+
+
+def check_full_rank(estimator, n_features, n_samples, structure=None):
+    """Raise ValueError if `rank_deficiency` finds one; same parameters."""
+    problem = rank_deficiency(estimator, n_features, n_samples, structure)
+    if problem is not None:
+        raise ValueError(problem)
