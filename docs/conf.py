@@ -16,7 +16,7 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "auto_examples/*.ipynb"]
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "_acm_verdict.rst"]
 autosummary_generate = True
 autosummary_ignore_module_all = False
 templates_path = ["_templates"]

@@ -30,6 +30,7 @@ from ._mean import (
     log_euclidean_mean,
     riemannian_mean,
 )
+from ._multi_lag import MultiLagCovarianceClassifier, lagged_component_filters
 from ._pipelines import pipelines, pipelines_directory
 from ._search import AugmentedCovarianceClassifierCV
 from ._tangent_space import SPDTangentSpace, tangent_vectors
@@ -46,6 +47,7 @@ __all__ = [
     "LagStatistics",
     "MDOPEmbedding",
     "MeanInfo",
+    "MultiLagCovarianceClassifier",
     "SPDTangentSpace",
     "arithmetic_harmonic_mean",
     "augmented_covariance",
@@ -54,6 +56,7 @@ __all__ = [
     "cao_e1",
     "delay_embedding",
     "false_nearest_neighbours",
+    "lagged_component_filters",
     "log_euclidean_mean",
     "mdop_embedding",
     "pipelines",

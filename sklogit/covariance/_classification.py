@@ -69,7 +69,7 @@ def _classifier_has(method):
     def check(self):
         inner = getattr(self, "classifier_", None)
         if inner is None:
-            inner = SVC(kernel="linear") if self.classifier is None else self.classifier
+            inner = self._unfitted_classifier()
         return hasattr(inner, method)
 
     return check
@@ -109,13 +109,18 @@ class _AugmentedCovarianceBase(ClassifierMixin, BaseEstimator):
                     "Each class needs a sample of positive weight; "
                     f"{self.classes_[missing[0]]!r} has none."
                 )
-        n_samples = covariance_samples(
-            X.shape[2], self.order, self.lag, self.trim, self.structure
-        )
-        d = X.shape[1] * self.order
-        check_full_rank(self.estimator, d, n_samples, self.structure)
+        for order, lag in self._embeddings():
+            n_samples = covariance_samples(
+                X.shape[2], order, lag, self.trim, self.structure
+            )
+            d = X.shape[1] * order
+            check_full_rank(self.estimator, d, n_samples, self.structure)
         self.n_channels_, self.n_times_ = X.shape[1:]
         return X, y, sample_weight
+
+    def _embeddings(self):
+        """Pairs (order, lag) that the estimator uses."""
+        return [(self.order, self.lag)]
 
     def _covariances(self, X):
         return augmented_covariance(
@@ -128,7 +133,7 @@ class _AugmentedCovarianceBase(ClassifierMixin, BaseEstimator):
             n_jobs=self.n_jobs,
         )
 
-    def _validated_covariances(self, X):
+    def _validate_predict(self, X):
         check_is_fitted(self)
         X = validate_epochs(self, X, reset=False)
         if X.shape[1] != self.n_channels_:
@@ -136,7 +141,7 @@ class _AugmentedCovarianceBase(ClassifierMixin, BaseEstimator):
                 f"X has {X.shape[1]} channels, but {type(self).__name__} was fitted "
                 f"with {self.n_channels_} channels."
             )
-        return self._covariances(X)
+        return X
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -147,7 +152,72 @@ class _AugmentedCovarianceBase(ClassifierMixin, BaseEstimator):
         return tags
 
 
-class AugmentedCovarianceClassifier(_AugmentedCovarianceBase):
+class _TangentSpaceClassifierBase(_AugmentedCovarianceBase):
+    """Prediction by a classifier fitted on the tangent vectors, ``classifier_``."""
+
+    def _fit_classifier(self, features, y, sample_weight):
+        inner = self._unfitted_classifier()
+        weighted = sample_weight is not None and has_fit_parameter(
+            inner, "sample_weight"
+        )
+        extra = {"sample_weight": sample_weight} if weighted else {}
+        self.classifier_ = clone(inner).fit(features, self.classes_[y], **extra)
+
+    def _unfitted_classifier(self):
+        return SVC(kernel="linear") if self.classifier is None else self.classifier
+
+    def predict(self, X):
+        """Predict the class of epochs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+            Epochs.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,)
+            Class labels.
+        """
+        check_is_fitted(self)
+        return self.classifier_.predict(self._features(X))
+
+    @available_if(_classifier_has("decision_function"))
+    def decision_function(self, X):
+        """Return the logits of the inner classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+            Epochs.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,) or (n_epochs, n_classes)
+            Logits.
+        """
+        check_is_fitted(self)
+        return self.classifier_.decision_function(self._features(X))
+
+    @available_if(_classifier_has("predict_proba"))
+    def predict_proba(self, X):
+        """Return the class probabilities of the inner classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+            Epochs.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs, n_classes)
+            Probabilities, columns in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        return self.classifier_.predict_proba(self._features(X))
+
+
+class AugmentedCovarianceClassifier(_TangentSpaceClassifierBase):
     r"""Classify epochs by their augmented covariance in tangent space (ACM+TS+SVM).
 
     Epochs are embedded with `order` delayed copies `lag` samples apart; the covariances
@@ -278,67 +348,14 @@ class AugmentedCovarianceClassifier(_AugmentedCovarianceBase):
         )
         C = self._covariances(X)
         features = self.tangent_space_.fit(C, sample_weight=sample_weight).transform(C)
-        inner = SVC(kernel="linear") if self.classifier is None else self.classifier
-        weighted = sample_weight is not None and has_fit_parameter(
-            inner, "sample_weight"
-        )
-        extra = {"sample_weight": sample_weight} if weighted else {}
-        self.classifier_ = clone(inner).fit(features, self.classes_[y], **extra)
+        self._fit_classifier(features, y, sample_weight)
         self.n_iter_ = self.tangent_space_.n_iter_
         return self
 
     def _features(self, X):
-        return self.tangent_space_.transform(self._validated_covariances(X))
-
-    def predict(self, X):
-        """Predict the class of epochs.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
-            Epochs.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs,)
-            Class labels.
-        """
-        check_is_fitted(self)
-        return self.classifier_.predict(self._features(X))
-
-    @available_if(_classifier_has("decision_function"))
-    def decision_function(self, X):
-        """Return the logits of the inner classifier.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
-            Epochs.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs,) or (n_epochs, n_classes)
-            Logits.
-        """
-        check_is_fitted(self)
-        return self.classifier_.decision_function(self._features(X))
-
-    @available_if(_classifier_has("predict_proba"))
-    def predict_proba(self, X):
-        """Return the class probabilities of the inner classifier.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
-            Epochs.
-
-        Returns
-        -------
-        ndarray of shape (n_epochs, n_classes)
-            Probabilities, columns in the order of `classes_`.
-        """
-        check_is_fitted(self)
-        return self.classifier_.predict_proba(self._features(X))
+        return self.tangent_space_.transform(
+            self._covariances(self._validate_predict(X))
+        )
 
 
 class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
@@ -475,7 +492,8 @@ class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
         ndarray of shape (n_epochs, n_classes)
             Affine-invariant distances.
         """
-        C = check_spd(self._validated_covariances(X), name="The covariances of X")
+        C = self._covariances(self._validate_predict(X))
+        check_spd(C, name="The covariances of X")
         return riemannian_distances(C, self.means_)
 
     def predict(self, X):

@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import StrOptions, validate_params
 
 from ._augmented import AugmentedCovariances
 from ._classification import AugmentedCovarianceClassifier, AugmentedMDM
+from ._multi_lag import MultiLagCovarianceClassifier
 from ._search import AugmentedCovarianceClassifierCV
 from ._tangent_space import SPDTangentSpace
 
@@ -54,7 +55,8 @@ def pipelines(grid="small"):
     -------
     dict of str to Pipeline
         New, unfitted pipelines: ``"TS+SVM"`` (order 1: the plain covariance),
-        ``"ACM+TS+SVM"``, ``"ACM+MDM"`` and ``"ACM+TS+SVM (CV)"``.
+        ``"ACM+TS+SVM"``, ``"ACM+MDM"``, ``"TS+multi-lag+SVM"`` (the plain covariance
+        and lagged ones of few components) and ``"ACM+TS+SVM (CV)"``.
 
     See Also
     --------
@@ -86,6 +88,7 @@ def pipelines(grid="small"):
             AugmentedCovarianceClassifier(order=4, lag=4, estimator="oas")
         ),
         "ACM+MDM": make_pipeline(AugmentedMDM(order=4, lag=4, estimator="oas")),
+        "TS+multi-lag+SVM": make_pipeline(MultiLagCovarianceClassifier(lags=[4, 6, 8])),
         "ACM+TS+SVM (CV)": make_pipeline(
             AugmentedCovarianceClassifierCV(**_GRIDS[grid], cv=3, random_state=42)
         ),
@@ -111,6 +114,7 @@ def pipelines_directory():
     acm_mdm.yml
     acm_ts_svm.yml
     acm_ts_svm_cv.yml
+    multi_lag.yml
     ts_svm.yml
     """
     return str(Path(__file__).parent / "moabb_pipelines")

@@ -24,7 +24,7 @@ from moabb.pipelines.utils import (
 from sklogit.covariance import pipelines, pipelines_directory
 from sklogit.datasets import SyntheticBCI, make_bci_epochs
 
-NAMES = ["TS+SVM", "ACM+TS+SVM", "ACM+MDM", "ACM+TS+SVM (CV)"]
+NAMES = ["TS+SVM", "ACM+TS+SVM", "ACM+MDM", "TS+multi-lag+SVM", "ACM+TS+SVM (CV)"]
 
 
 def test_names():
