@@ -33,6 +33,13 @@ from ._mean import (
 from ._multi_lag import MultiLagCovarianceClassifier, lagged_component_filters
 from ._pipelines import pipelines, pipelines_directory
 from ._search import AugmentedCovarianceClassifierCV
+from ._siegel import (
+    SiegelMDM,
+    block_toeplitz,
+    reflection_coefficients,
+    siegel_distance,
+    siegel_mean,
+)
 from ._tangent_space import SPDTangentSpace, tangent_vectors
 
 __all__ = [
@@ -49,10 +56,12 @@ __all__ = [
     "MeanInfo",
     "MultiLagCovarianceClassifier",
     "SPDTangentSpace",
+    "SiegelMDM",
     "arithmetic_harmonic_mean",
     "augmented_covariance",
     "autocorrelation",
     "average_mutual_information",
+    "block_toeplitz",
     "cao_e1",
     "delay_embedding",
     "false_nearest_neighbours",
@@ -61,9 +70,12 @@ __all__ = [
     "mdop_embedding",
     "pipelines",
     "pipelines_directory",
+    "reflection_coefficients",
     "riemannian_distances",
     "riemannian_mean",
     "select_delay",
     "select_dimension",
+    "siegel_distance",
+    "siegel_mean",
     "tangent_vectors",
 ]

@@ -22,7 +22,10 @@ from ._classification import (
 )
 from ._lag_statistics import FAST_ESTIMATORS
 from ._mean import (
+    _CURVATURE,
+    _MARGIN,
     MeanInfo,
+    _cg_accuracy,
     check_spd,
     normalized_weight,
     riemannian_mean,
@@ -104,7 +107,7 @@ def reflection_coefficients(C, order):
 
     >>> from sklogit.covariance import reflection_coefficients
     >>> P0, Omega = reflection_coefficients([[[2.0, 1.0, 0.5]]], order=3)
-    >>> P0.ravel(), Omega.ravel()
+    >>> P0.ravel(), Omega.ravel().round(12)
     (array([2.]), array([0.5, 0. ]))
     """
     R = _first_block_row(C, order)
@@ -361,6 +364,9 @@ def siegel_distance(A, B):
     does not change when all channels are rotated together, but unlike the
     affine-invariant distance it does under any other mixing.
 
+    Matrices whose :math:`d_S` exceeds 18 differ from the boundary of the disk, seen
+    from each other, by less than double precision resolves; they count as 18.
+
     References
     ----------
     .. [1] "Enhancing Computational Efficiency of Motor Imagery BCI Classification with
@@ -402,7 +408,7 @@ def _squared_disk_distances(Omega, point):
 
 
 def _check_pair(pair):
-    """Validated (P0, Omega); P0 is not checked to be SPD."""
+    """Validate the shapes and Omega; P0 is not checked to be SPD."""
     P0, Omega = (np.asarray(part, dtype=np.float64) for part in pair)
     expected = (len(P0), Omega.shape[1] if Omega.ndim == 4 else -1, *P0.shape[1:])
     if P0.ndim != 3 or P0.shape[1] != P0.shape[2] or Omega.shape != expected:
@@ -420,7 +426,7 @@ def _check_contractions(Omega):
     try:
         with one_blas_thread:
             pivots = np.diagonal(np.linalg.cholesky(gap), axis1=-2, axis2=-1) ** 2
-        if (pivots > _EPS).all():
+        if (pivots > Omega.shape[-1] * _EPS).all():
             return
     except np.linalg.LinAlgError:
         pass
@@ -470,8 +476,9 @@ def siegel_mean(
     sample_weight : array-like of shape (n_matrices,), default=None
         Weights >= 0, scaled to the sum 1; None weights all the same.
     tol : float, default=1e-8
-        The search ends when the Frobenius norm of the gradient, which bounds the
-        distance to the mean from above, is at most `tol`.
+        The search ends when the Frobenius norm of the gradient is, or is after the
+        last step expected to be, at most `tol`. The norm bounds the distance to the
+        mean from above.
     max_iter : int, default=100
         Most gradients to evaluate.
     return_info : bool, default=False
@@ -537,10 +544,12 @@ def _karcher_flow(Omega, weight, tol, max_iter):
     """Search the mean from the arithmetic mean; return it and a MeanInfo."""
     info = MeanInfo()
     norms = info.gradient_norms
+    curvature = _CURVATURE
     # Contractions form a convex set.
     M = np.tensordot(weight, Omega, axes=1)
+    origin, step = M, None
     start = np.inf  # norm of the gradient where the last step began
-    while len(norms) < max_iter:
+    while len(norms) < max_iter and not info.converged:
         model = _LocalModel(Omega, weight, M)
         norm = np.linalg.norm(model.gradient)
         norms.append(float(norm))
@@ -553,8 +562,14 @@ def _karcher_flow(Omega, weight, tol, max_iter):
             # The Newton step overshot: try half of it from where it began.
             step = step / 2
         else:
+            if len(norms) > 1:
+                curvature = norm / start**2
             origin, start = M, norm
-            step = model.newton_step(accuracy=float(np.clip(norm, 1e-4, 0.1)))
+            accuracy = _cg_accuracy(norm, curvature, tol)
+            step = model.newton_step(accuracy)
+            # A Newton step squares the norm, up to a constant.
+            next_norm = accuracy * norm + curvature * norm**2
+            info.converged = bool(next_norm <= _MARGIN * tol)
         M = disk_automorphism(_from_tangent(step), -origin)
     info.n_iter = len(norms)
     info.converged |= bool(norms[-1] <= 1e-3 * model.dispersion)
@@ -675,6 +690,16 @@ class SiegelMDM(AugmentedMDM):
     --------
     AugmentedMDM : The same with affine-invariant distances of the whole matrices.
 
+    Notes
+    -----
+    At order 4 to 8 with 21 channels it fits 1.5 to 4 times faster than `AugmentedMDM`
+    with its Riemannian means; with few channels, or order 2, it saves little. On nine
+    recordings of motor imagery no difference in accuracy was seen. Where noise fills
+    many channels and few directions carry the class, as in `make_bci_epochs` with more
+    channels than its defaults, it was clearly less accurate. That is the distance, not
+    the mean: affine-invariant distances to `block_toeplitz` of the same means did as
+    well there as `AugmentedMDM`.
+
     References
     ----------
     .. [1] "Enhancing Computational Efficiency of Motor Imagery BCI Classification with
@@ -776,5 +801,5 @@ class SiegelMDM(AugmentedMDM):
         ndarray of shape (n_epochs, n_classes)
             Siegel distances.
         """
-        pair = self._coefficients(self._validated_covariances(X))
+        pair = self._coefficients(self._covariances(self._validate_predict(X)))
         return siegel_distance(pair, (self.mean_covariances_, self.mean_coefficients_))
