@@ -14,7 +14,8 @@ help:
 	@echo "make bench       run every benchmark; writes benchmarks/results/"
 	@echo "Set VENV=path to put the environment elsewhere, PYTHON=python3.12 to choose a Python."
 
-# One environment serves every target; it is made anew when the dependencies change.
+# One environment serves every target; it is brought up to date when the dependencies
+# change. torch comes first and alone: its pin must not be moved by a package after it.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("sklogit needs Python 3.11 or newer, found %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -47,4 +48,5 @@ bench: $(VENV)/.installed
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) docs/_build docs/auto_examples docs/api/generated quickstart_output
+	rm -rf $(VENV) docs/_build docs/auto_examples docs/api/generated docs/api/backreferences \
+	  quickstart_output

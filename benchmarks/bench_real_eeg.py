@@ -32,7 +32,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from sklogit.covariance import pipelines
-from sklogit.datasets import load_physionet_mi, moabb_sandbox
+from sklogit.datasets import get_data_home, load_physionet_mi, moabb_sandbox
 
 MOTOR_STRIP = [
     row + column
@@ -116,6 +116,11 @@ def main():
     moabb.set_log_level("error")
     warnings.filterwarnings("ignore")
     os.environ["PYTHONWARNINGS"] = "ignore"
+    if args.subjects is None and get_data_home() is None:
+        parser.error(
+            "set SKLOGIT_DATA to the folder of the recordings, or name the --subjects "
+            "that MOABB is to download"
+        )
     dataset = load_physionet_mi(subjects=args.subjects)
     rows = []
     for channels in (MOTOR_STRIP, None):

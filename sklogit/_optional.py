@@ -31,14 +31,18 @@ def import_optional(module, purpose):
     Raises
     ------
     ImportError
-        If it is not installed; the message names the extra to install.
+        If it is not installed, or too old; the message names the extra to install.
     """
     package = module.partition(".")[0]
     try:
         return import_module(module)
     except ImportError as error:
         extra = _EXTRA_OF[package]
-        raise ImportError(
-            f"{purpose} needs {package}, which is not installed. "
-            f"Install it with: pip install 'sklogit[{extra}]'"
-        ) from error
+        problem = f"{package}, which is not installed. Install it with: pip install"
+        if getattr(error, "name", None) != package:
+            # An old version may lack the module, or miss something itself.
+            problem = (
+                f"{module}, which cannot be imported ({error}). Upgrade it with: "
+                "pip install -U"
+            )
+        raise ImportError(f"{purpose} needs {problem} 'sklogit[{extra}]'") from error

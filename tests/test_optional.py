@@ -31,9 +31,10 @@ def test_missing_package_is_named_with_its_purpose_and_extra(
     assert isinstance(caught.value.__cause__, ImportError)
 
 
-def test_missing_submodule_names_the_package_to_install(monkeypatch):
+def test_package_too_old_for_the_module_is_to_be_upgraded(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyriemann.geometry.covariance", None)
-    with pytest.raises(ImportError, match=r"needs pyriemann, .*sklogit\[eeg\]"):
+    message = r"needs pyriemann\.geometry\.covariance, .*install -U 'sklogit\[eeg\]'"
+    with pytest.raises(ImportError, match=message):
         import_optional("pyriemann.geometry.covariance", "estimator='hub'")
 
 

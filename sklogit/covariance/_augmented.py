@@ -59,8 +59,6 @@ def delay_embedding(X, order=1, lag=1, *, trim="moabb"):
     """
     X = check_epochs(X)
     n_samples = embedded_length(X.shape[2], order, lag, trim)
-    if order == 1:
-        return X[:, :, :n_samples]
     starts = range(0, order * lag, lag)
     return np.concatenate([X[:, :, s : s + n_samples] for s in starts], axis=1)
 
@@ -195,6 +193,23 @@ class _EpochTransformer(TransformerMixin, BaseEstimator):
 
     def _check_length(self):
         embedded_length(self.n_times_, self.order, self.lag, self.trim)
+
+    def set_output(self, *, transform=None):
+        """Do nothing: the output has three dimensions, and stays an array.
+
+        It exists so that ``set_output`` of a pipeline can reach the later steps.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The transformer.
+        """
+        return self
 
     def _check_transform(self, X):
         check_is_fitted(self)
@@ -367,6 +382,7 @@ class AugmentedCovariances(_EpochTransformer):
         order=1,
         lag=1,
         estimator="cov",
+        *,
         assume_centered=False,
         trim="moabb",
         structure=None,
@@ -388,7 +404,7 @@ class AugmentedCovariances(_EpochTransformer):
         problem = rank_deficiency(self.estimator, d, n_samples, self.structure)
         if problem is not None:
             # No error: a singular covariance is what was asked for, and has its uses.
-            warnings.warn(problem, UserWarning, stacklevel=4)
+            warnings.warn(problem, UserWarning, stacklevel=5)
 
     def transform(self, X):
         """Compute the augmented covariances of epochs.

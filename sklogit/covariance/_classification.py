@@ -8,6 +8,7 @@ from scipy.special import softmax
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
     clone,
@@ -304,6 +305,7 @@ class AugmentedCovarianceClassifier(_TangentSpaceClassifierBase):
         order=4,
         lag=4,
         estimator="oas",
+        *,
         reference="riemann",
         classifier=None,
         tol=1e-8,
@@ -358,7 +360,9 @@ class AugmentedCovarianceClassifier(_TangentSpaceClassifierBase):
         )
 
 
-class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
+class AugmentedMDM(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, _AugmentedCovarianceBase
+):
     """Classify epochs by the nearest class mean of augmented covariances (ACM+MDM).
 
     Parameters
@@ -425,6 +429,7 @@ class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
         order=4,
         lag=4,
         estimator="oas",
+        *,
         reference="riemann",
         tol=1e-8,
         max_iter=50,
@@ -462,7 +467,8 @@ class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
             The fitted classifier.
         """
         X, y, sample_weight = self._validate_fit(X, y, sample_weight)
-        C = self._covariances(X)
+        # Checked here, so that a message counts epochs and not those of a class.
+        C = check_spd(self._covariances(X), name="The covariances of X")
         means, iterations = [], []
         for k in range(len(self.classes_)):
             mean, n_iter = reference_mean(
@@ -476,6 +482,7 @@ class AugmentedMDM(TransformerMixin, _AugmentedCovarianceBase):
             means.append(mean)
             iterations.append(n_iter)
         self.means_ = np.stack(means)
+        self._n_features_out = len(means)
         self.n_iter_ = max(iterations)
         return self
 

@@ -212,8 +212,10 @@ class AugmentedCovarianceDisplay:
 
         Parameters
         ----------
-        estimator : AugmentedCovariances, AugmentedCovarianceClassifier or AugmentedMDM
-            Gives order, lag and covariance estimator.
+        estimator : estimator
+            Gives order, lag and covariance estimator: AugmentedCovariances,
+            AugmentedCovarianceClassifier, AugmentedMDM or a fitted
+            AugmentedCovarianceClassifierCV.
         X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
             Epochs.
         normalize : bool, default=True
@@ -233,17 +235,25 @@ class AugmentedCovarianceDisplay:
         """
         from ._augmented import augmented_covariance
 
+        estimator = getattr(estimator, "best_estimator_", estimator)
+        if not hasattr(estimator, "order") or not hasattr(estimator, "lag"):
+            raise TypeError(
+                "estimator must have one order and one lag, found "
+                f"{type(estimator).__name__}."
+            )
         mean = augmented_covariance(
             check_epochs(X),
             estimator.order,
             estimator.lag,
             estimator.estimator,
+            assume_centered=getattr(estimator, "assume_centered", False),
             trim=estimator.trim,
             structure=estimator.structure,
         ).mean(axis=0)
         if normalize:
             std = np.sqrt(np.diagonal(mean))
-            mean = mean / np.outer(std, std)
+            # The correlations of a flat channel are undefined: drawn as zeros.
+            mean = mean / np.outer(std, std).clip(np.finfo(mean.dtype).tiny)
         display = cls(mean, order=estimator.order, lag=estimator.lag, sfreq=sfreq)
         return display.plot(ax=ax, **kwargs)
 
@@ -264,8 +274,13 @@ class AugmentedCovarianceDisplay:
         AugmentedCovarianceDisplay
             The display.
         """
-        ax = _axes(ax, type(self).__name__)
         d = len(self.covariance)
+        if np.ndim(self.covariance) != 2 or d % self.order:
+            raise ValueError(
+                f"covariance must be a square matrix of order={self.order} blocks in a "
+                f"row, found shape {np.shape(self.covariance)}."
+            )
+        ax = _axes(ax, type(self).__name__)
         c = d // self.order
         limit = np.abs(self.covariance).max() if vmax is None else vmax
         self.im_ = ax.imshow(self.covariance, cmap=cmap, vmin=-limit, vmax=limit)

@@ -58,6 +58,11 @@ def pipelines(grid="small"):
         ``"ACM+TS+SVM"``, ``"ACM+MDM"``, ``"TS+multi-lag+SVM"`` (the plain covariance
         and lagged ones of few components) and ``"ACM+TS+SVM (CV)"``.
 
+    Notes
+    -----
+    Lags are in samples. Those of ``"TS+multi-lag+SVM"`` and ``"ACM+TS+SVM"`` suit
+    recordings of about 160 Hz; for others, make pipelines with lags of your own.
+
     See Also
     --------
     pipelines_directory : The same as files for ``moabb.benchmark``.
@@ -98,7 +103,8 @@ def pipelines(grid="small"):
 def pipelines_directory():
     """Return the folder of pipeline files for ``moabb.benchmark``.
 
-    The files describe what `pipelines` returns.
+    The files describe what `pipelines` returns. MOABB writes lock files beside those it
+    reads: copy the folder first if the package is installed where you cannot write.
 
     Returns
     -------

@@ -4,19 +4,18 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from numbers import Integral, Real
+from threading import Event
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from scipy.stats import rankdata
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import FitFailedWarning
-from sklearn.metrics import check_scoring
-from sklearn.metrics._scorer import get_scorer_names
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.svm import SVC
 from sklearn.utils._param_validation import StrOptions
@@ -27,9 +26,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from .._state import restore_on_failure
 from ._augmented import augmented_covariance
 from ._classification import AugmentedCovarianceClassifier
+from ._cv_results import make_cv_results
 from ._lag_statistics import FAST_ESTIMATORS, LagStatistics
 from ._mean import check_spd
-from ._tangent_space import reference_mean, tangent_vectors
+from ._tangent_space import REFERENCES, reference_mean, tangent_vectors
 from ._threads import one_blas_thread
 from ._validation import check_full_rank, covariance_samples, validate_epochs
 
@@ -43,11 +43,13 @@ class _Embedding:
     scores: np.ndarray  # (n_classifiers, n_splits)
     fit_time: np.ndarray
     score_time: np.ndarray
+    failed: np.ndarray  # (n_splits,)
     error: Exception | None = None
 
     @classmethod
     def empty(cls, n_classifiers, n_splits):
-        return cls(*(np.zeros((n_classifiers, n_splits)) for _ in range(3)))
+        tables = (np.zeros((n_classifiers, n_splits)) for _ in range(3))
+        return cls(*tables, failed=np.zeros(n_splits, dtype=bool))
 
 
 @dataclass
@@ -60,6 +62,8 @@ class _Task:
     classifiers: list  # of (C, kernel)
     splits: list  # of (train, test)
     scorer: Callable
+    # Set when the search ends early: threads then leave at the next fold.
+    stop: Event = field(default_factory=Event)
 
 
 def _refitted(self):
@@ -98,7 +102,10 @@ class AugmentedCovarianceClassifierCV(
     cv : int, cross-validation generator or iterable, default=3
         Inner folds, as in `GridSearchCV`.
     scoring : str, callable or None, default=None
-        Scorer; None is the accuracy.
+        Scorer; None is the accuracy. In the search it is called with an SVC on a
+        precomputed kernel and the kernel between test and training epochs, in `score`
+        with the fitted classifier and epochs. It can use the predictions and the
+        decision function, not probabilities.
     refit : bool, default=True
         Whether to fit the best candidate on all data.
     n_jobs : int, default=None
@@ -135,6 +142,8 @@ class AugmentedCovarianceClassifierCV(
         The best candidate, fitted on all data. Only if `refit`.
     refit_time_ : float
         Seconds that this took. Only if `refit`.
+    n_iter_ : int
+        Iterations of its Riemannian mean. Only if `refit`.
     scorer_ : callable
         The scorer.
     n_splits_ : int
@@ -186,13 +195,13 @@ class AugmentedCovarianceClassifierCV(
             for name in (
                 "estimator",
                 "n_jobs",
-                "reference",
                 "tol",
                 "max_iter",
                 "trim",
                 "structure",
             )
         },
+        "reference": [StrOptions(set(REFERENCES))],
         "cv": ["cv_object"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "refit": ["boolean"],
@@ -206,6 +215,7 @@ class AugmentedCovarianceClassifierCV(
         lags=tuple(range(1, 11)),
         Cs=(0.5, 1, 1.5),
         kernels=("linear", "rbf"),
+        *,
         estimator="cov",
         cv=3,
         scoring=None,
@@ -280,16 +290,23 @@ class AugmentedCovarianceClassifierCV(
         covariances = self._covariance_source(X)
         task = _Task(covariances, y, sample_weight, classifiers, splits, scorer)
         embeddings = self._evaluate(task, orders, lags, root)
-        self._store_results(embeddings, lags, orders, classifiers, len(splits))
+        self._store_results(embeddings, task, orders, lags)
         self.classes_, self.scorer_, self.n_splits_ = classes, scorer, len(splits)
         if self.refit:
-            task = root.subcontext(task_name="refit-with-best-params")
-            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            refit = root.subcontext(task_name="refit-with-best-params")
+            refit.call_on_fit_task_begin(estimator=self, X=X, y=y)
             start = time.perf_counter()
             self.best_estimator_ = self._best_classifier().fit(X, y, sample_weight)
             self.refit_time_ = time.perf_counter() - start
-            task.call_on_fit_task_end(estimator=self, X=X, y=y)
-        root.call_on_fit_task_end(estimator=self, X=X, y=y)
+            self.n_iter_ = self.best_estimator_.n_iter_
+            refit.call_on_fit_task_end(estimator=self, X=X, y=y)
+        root.call_on_fit_task_end(
+            estimator=self,
+            X=X,
+            y=y,
+            # Monitors score the search as it stands: it is fitted.
+            reconstruction_attributes={} if self.refit else None,
+        )
         return self
 
     def _check_grid(self, n_times):
@@ -326,7 +343,10 @@ class AugmentedCovarianceClassifierCV(
         cv = self.cv
         if isinstance(cv, Integral) and self.random_state is not None:
             cv = StratifiedKFold(cv, shuffle=True, random_state=self.random_state)
-        return list(check_cv(cv, y, classifier=True).split(X, y, groups))
+        splits = list(check_cv(cv, y, classifier=True).split(X, y, groups))
+        if not splits:
+            raise ValueError(f"cv must give at least one split, found none in {cv!r}.")
+        return splits
 
     def _evaluate(self, task, orders, lags, root):
         """Evaluate every distinct (order, lag) once; return them as a dict."""
@@ -345,15 +365,20 @@ class AugmentedCovarianceClassifierCV(
                 return self._evaluate_embedding(task, order, lag)
 
         parallel = effective_n_jobs(self.n_jobs) > 1
-        with one_blas_thread if parallel else nullcontext():
-            results = Parallel(
-                n_jobs=self.n_jobs, require="sharedmem", return_as="generator"
-            )(delayed(evaluate)(*pair) for pair in distinct)
-            for pair, result in zip(distinct, results):
-                child = context.subcontext(task_name=f"order={pair[0]}, lag={pair[1]}")
-                child.call_on_fit_task_begin(estimator=self)
-                distinct[pair] = result
-                child.call_on_fit_task_end(estimator=self)
+        try:
+            with one_blas_thread if parallel else nullcontext():
+                results = Parallel(
+                    n_jobs=self.n_jobs, require="sharedmem", return_as="generator"
+                )(delayed(evaluate)(*pair) for pair in distinct)
+                for pair, result in zip(distinct, results):
+                    name = f"order={pair[0]}, lag={pair[1]}"
+                    child = context.subcontext(task_name=name)
+                    child.call_on_fit_task_begin(estimator=self)
+                    distinct[pair] = result
+                    child.call_on_fit_task_end(estimator=self)
+        finally:
+            # After Ctrl-C, threads that still compute must not go on to the end.
+            task.stop.set()
         context.call_on_fit_task_end(estimator=self)
         return distinct
 
@@ -380,14 +405,24 @@ class AugmentedCovarianceClassifierCV(
             check_full_rank(self.estimator, C.shape[1], n_samples, self.structure)
             check_spd(C)
             shared = (time.perf_counter() - start) / len(task.splits)
-            for k in range(len(task.splits)):
+        except ValueError as error:
+            self._record_failure(result, slice(None), error)
+            return result
+        for k in range(len(task.splits)):
+            if task.stop.is_set():
+                break
+            try:
                 self._evaluate_fold(task, C, k, result, shared)
-        except Exception as error:
-            if self.error_score == "raise":
-                raise
-            result.error = error
-            result.scores[:] = self.error_score
+            except Exception as error:
+                self._record_failure(result, k, error)
         return result
+
+    def _record_failure(self, result, fold, error):
+        if self.error_score == "raise":
+            raise error
+        result.error = result.error or error
+        result.failed[fold] = True
+        result.scores[:, fold] = self.error_score
 
     def _evaluate_fold(self, task, C, k, result, shared_time):
         """Fill column k of the result: one mean, one Gram matrix, all classifiers."""
@@ -419,55 +454,42 @@ class AugmentedCovarianceClassifierCV(
     def _n_samples(self, order, lag):
         return covariance_samples(self.n_times_, order, lag, self.trim, self.structure)
 
-    def _store_results(self, embeddings, lags, orders, classifiers, n_splits):
+    def _store_results(self, embeddings, task, orders, lags):
         """Fill cv_results_ and the best_* attributes."""
+        self._report_failures(list(embeddings.values()))
         rows, params = [], []
         for lag, order in product(lags, orders):
             result = embeddings[order, lag if order > 1 else lags[0]]
-            for i, (C, kernel) in enumerate(classifiers):
+            for i, (C, kernel) in enumerate(task.classifiers):
                 rows.append((result, i))
                 params.append({"order": order, "lag": lag, "C": C, "kernel": kernel})
-        failed = [r.error for r in embeddings.values() if r.error is not None]
-        if len(failed) == len(embeddings):
-            raise ValueError(
-                f"No candidate could be fitted. The last error: {failed[-1]}"
-            )
-        if failed:
-            warnings.warn(
-                f"{len(failed)} of {len(embeddings)} (order, lag) pairs could not be "
-                f"fitted and score {self.error_score}. The first error: {failed[0]}",
-                FitFailedWarning,
-                stacklevel=6,
-            )
-
-        def column(name):
-            return np.array([getattr(result, name)[i] for result, i in rows])
-
-        results = {}
-        for name in ("fit_time", "score_time"):
-            values = column(name)
-            results[f"mean_{name}"] = values.mean(axis=1)
-            results[f"std_{name}"] = values.std(axis=1)
-        for name in ("order", "lag", "C", "kernel"):
-            values = [row[name] for row in params]
-            dtype = object if name == "kernel" else None
-            results[f"param_{name}"] = np.ma.MaskedArray(
-                np.array(values, dtype=dtype), mask=False
-            )
-        results["params"] = params
-        scores = column("scores")
-        for k in range(n_splits):
-            results[f"split{k}_test_score"] = scores[:, k]
-        mean = scores.mean(axis=1)
-        results["mean_test_score"] = mean
-        results["std_test_score"] = scores.std(axis=1)
-        finite = np.where(np.isnan(mean), np.nanmin(mean) - 1, mean)
-        rank = rankdata(-finite, method="min").astype(np.int32)
-        results["rank_test_score"] = rank
-        self.cv_results_ = results
-        self.best_index_ = int(rank.argmin())
+        columns = (
+            np.array([getattr(result, name)[i] for result, i in rows])
+            for name in ("fit_time", "score_time", "scores")
+        )
+        self.cv_results_ = make_cv_results(params, *columns)
+        self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_params_ = params[self.best_index_]
-        self.best_score_ = mean[self.best_index_]
+        self.best_score_ = self.cv_results_["mean_test_score"][self.best_index_]
+
+    def _report_failures(self, results):
+        """Warn of the fits that failed; raise if none did not."""
+        errors = [result.error for result in results if result.error is not None]
+        if not errors:
+            return
+        n_failed = sum(int(result.failed.sum()) for result in results)
+        n_all = sum(result.failed.size for result in results)
+        if n_failed == n_all:
+            raise ValueError(
+                f"No candidate could be fitted. The last error: {errors[-1]}"
+            )
+        warnings.warn(
+            f"{n_failed} of {n_all} fits, of {len(errors)} of {len(results)} (order, "
+            f"lag) pairs, failed and score {self.error_score}. The first error: "
+            f"{errors[0]}",
+            FitFailedWarning,
+            stacklevel=7,
+        )
 
     def _best_classifier(self):
         best = self.best_params_
@@ -488,7 +510,7 @@ class AugmentedCovarianceClassifierCV(
         check_is_fitted(self)
         return validate_epochs(self, X, reset=False)
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the score of the best classifier, by `scoring`.
 
         Parameters
@@ -497,6 +519,8 @@ class AugmentedCovarianceClassifierCV(
             Epochs.
         y : array-like of shape (n_epochs,)
             Class labels.
+        sample_weight : array-like of shape (n_epochs,), default=None
+            Weights, for scorers that take them.
 
         Returns
         -------
@@ -505,7 +529,8 @@ class AugmentedCovarianceClassifierCV(
         """
         _refitted(self)
         X = self._validated(X)
-        return self.scorer_(self.best_estimator_, X, y)
+        extra = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return self.scorer_(self.best_estimator_, X, y, **extra)
 
     @available_if(_refitted)
     def predict(self, X):

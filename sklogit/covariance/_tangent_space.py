@@ -155,7 +155,7 @@ class SPDTangentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ("kullback"), for the log-Euclidean distance ("logeuclid"), the arithmetic mean
         ("euclid"), or a given matrix. The map is
         always that of the affine-invariant metric: only the point M is cheaper with
-        "kullback" (about 1/20 of the cost of "riemann") or "logeuclid".
+        "kullback" or "logeuclid", by an order of magnitude.
     tol : float, default=1e-8
         Tolerance of `riemannian_mean`.
     max_iter : int, default=50
@@ -199,7 +199,7 @@ class SPDTangentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, reference="riemann", tol=1e-8, max_iter=50, n_jobs=None):
+    def __init__(self, reference="riemann", *, tol=1e-8, max_iter=50, n_jobs=None):
         self.reference = reference
         self.tol = tol
         self.max_iter = max_iter

@@ -264,6 +264,8 @@ class AugmentedCovarianceNet(nn.Module):
     ----------
     reference : Tensor of shape (d, d), d = order * (n_filters or n_channels)
         The reference M, a buffer; the identity before :meth:`fit_reference`.
+    has_reference : bool
+        Whether a reference was set. A buffer keeps it, so ``state_dict`` carries it.
     spatial_filter : Linear or None
         F, initialised with orthonormal rows.
     classifier : Linear
@@ -309,6 +311,7 @@ class AugmentedCovarianceNet(nn.Module):
         d = self.order * int(n_filters or n_channels)
         self.register_buffer("reference", torch.eye(d))
         self.register_buffer("whitening", torch.eye(d))
+        self.register_buffer("_has_reference", torch.tensor(False))
         self.classifier = nn.Linear(d * (d + 1) // 2, self.n_classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
@@ -379,10 +382,8 @@ class AugmentedCovarianceNet(nn.Module):
 
     @property
     def has_reference(self):
-        """Whether a reference other than the initial identity is set."""
-        return not torch.equal(
-            self.reference, torch.eye(len(self.reference)).to(self.reference)
-        )
+        """Whether a reference is set: even the identity may be one."""
+        return bool(self._has_reference)
 
     @torch.no_grad()
     def fit_reference(self, X):
@@ -447,7 +448,29 @@ class AugmentedCovarianceNet(nn.Module):
         whitening = spd_power(M.cpu().double(), -0.5)
         self.reference.copy_(M)
         self.whitening.copy_(whitening)
+        self._has_reference.fill_(True)
         return self
+
+    @torch.no_grad()
+    def reset_reference(self):
+        """Forget the reference: it is the initial identity again.
+
+        Returns
+        -------
+        AugmentedCovarianceNet
+            The module itself.
+        """
+        for matrix in (self.reference, self.whitening):
+            matrix.copy_(torch.eye(len(matrix)))
+        self._has_reference.fill_(False)
+        return self
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        # A state saved without the flag: there the identity stood for no reference.
+        flag, M = prefix + "_has_reference", state_dict.get(prefix + "reference")
+        if M is not None and flag not in state_dict:
+            state_dict[flag] = (torch.eye(*M.shape).to(M) != M).any()
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _prepare(self, X):
         """Check X, centre it in its own precision, cast it to that of the weights."""

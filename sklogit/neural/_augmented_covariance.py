@@ -1,6 +1,8 @@
 """AugmentedCovarianceNet as a scikit-learn classifier, trained by skorch."""
 
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import wraps
 
 import numpy as np
 import torch
@@ -8,11 +10,35 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch import NeuralNetClassifier
+from skorch.history import History
 from skorch.utils import is_dataset, to_device, to_numpy
 from torch import nn
 
 from .._state import restore_on_failure
 from ..heads import AugmentedCovarianceNet
+
+_TRAINED_IN_PLACE = (nn.Module, torch.optim.Optimizer, History)
+
+
+def _restore_net_on_failure(fit):
+    """Make a fitting method atomic, what training changes in place included."""
+    atomic_fit = restore_on_failure(fit)
+
+    @wraps(fit)
+    def atomic_net_fit(self, *args, **kwargs):
+        trained = {
+            k: v for k, v in vars(self).items() if isinstance(v, _TRAINED_IN_PLACE)
+        }
+        # All in one copy, so that the optimiser's holds the parameters of the module's.
+        saved = deepcopy(trained)
+        try:
+            return atomic_fit(self, *args, **kwargs)
+        except BaseException:
+            # Not by setattr, where skorch registers modules as new components.
+            vars(self).update(saved)
+            raise
+
+    return atomic_net_fit
 
 
 class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
@@ -33,6 +59,8 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
     module : class or instance, default=AugmentedCovarianceNet
         The net, or a subclass of it. Its parameters are ``module__order``,
         ``module__lag``, ``module__estimator``, ``module__trim``, ``module__n_filters``.
+        An instance is trained in place, from the weights it has; ``fit`` computes its
+        reference anew unless ``warm_start=True``, ``partial_fit`` keeps one it has.
     *args
         Further positional parameters of :class:`skorch.NeuralNetClassifier`.
     criterion : class, default=torch.nn.CrossEntropyLoss
@@ -87,6 +115,12 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
     callbacks compare them with the encoded labels of the loop; before and after it
     returns labels.
 
+    A fit that raises an error leaves the net as it was before: weights, optimiser and
+    history are put back from copies, so ``module_`` and, if it was given as an
+    instance, ``module`` are then other objects, with the old values. Ctrl-C during the
+    training loop is no failure: skorch catches it, ends the training and keeps what
+    was learnt so far.
+
     References
     ----------
     .. [1] "Classification of BCI-EEG based on augmented covariance matrix",
@@ -136,7 +170,7 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
         )
         self.random_state = random_state
 
-    @restore_on_failure
+    @_restore_net_on_failure
     def fit(self, X, y, **fit_params):
         """Initialise the net for the data and train it.
 
@@ -162,10 +196,12 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
         """
         fresh = not (self.warm_start and self.initialized_)
         X, y = self._check_training_data(X, y, fresh=fresh)
+        if not self.warm_start:
+            self._reset_reference_of_instance()
         with _seeded(self.random_state):
             return super().fit(X, y, **fit_params)
 
-    @restore_on_failure
+    @_restore_net_on_failure
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train further, without initialising a net that is.
 
@@ -284,6 +320,7 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
         X, y = validate_data(
             self, X, y, reset=fresh, allow_nd=True, ensure_min_features=1 + fresh
         )
+        X = _as_torch_takes_it(X)
         check_classification_targets(y)
         if fresh:
             self.classes_inferred_ = np.unique(y if classes is None else classes)
@@ -299,7 +336,18 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
         """Check X for prediction; datasets and tensors are the net's own business."""
         if is_dataset(X) or isinstance(X, torch.Tensor):
             return X
-        return validate_data(self, X, reset=False, allow_nd=True)
+        return _as_torch_takes_it(validate_data(self, X, reset=False, allow_nd=True))
+
+    def _reset_reference_of_instance(self):
+        """Drop the reference of a module given as an instance: it is of other data."""
+        # With parameters of its own skorch makes a new module, of the instance's type.
+        if isinstance(self.module, nn.Module) and not self.get_params_for("module"):
+            self.module.reset_reference()
+
+
+def _as_torch_takes_it(X):
+    """Return X in native byte order, writeable and C-contiguous; a copy if need be."""
+    return np.require(X, X.dtype.newbyteorder("="), ["C", "W"])
 
 
 def _n_channels(X):

@@ -59,7 +59,7 @@ def test_decisions_equal_the_pipeline_of_the_parts(data, estimator, reference):
         SPDTangentSpace(reference),
         SVC(kernel="linear"),
     ).fit(X[TRAIN], y[TRAIN])
-    clf = AugmentedCovarianceClassifier(3, 2, estimator, reference)
+    clf = AugmentedCovarianceClassifier(3, 2, estimator, reference=reference)
     clf.fit(X[TRAIN], y[TRAIN])
     np.testing.assert_array_equal(clf.predict(X[TEST]), pipeline.predict(X[TEST]))
     np.testing.assert_allclose(
@@ -187,7 +187,7 @@ def test_mdm_equals_pyriemann(data, reference):
         Covariances("cov"),
         MDM(metric={"mean": reference, "distance": "riemann"}),
     ).fit(X[TRAIN], y[TRAIN])
-    mdm = AugmentedMDM(3, 2, "cov", reference).fit(X[TRAIN], y[TRAIN])
+    mdm = AugmentedMDM(3, 2, "cov", reference=reference).fit(X[TRAIN], y[TRAIN])
     np.testing.assert_array_equal(mdm.predict(X[TEST]), peer.predict(X[TEST]))
     np.testing.assert_allclose(mdm.transform(X[TEST]), peer.transform(X[TEST]), 1e-6)
     np.testing.assert_allclose(
@@ -408,9 +408,6 @@ HAVE_A_CONSTANT_ROW = {
 @pytest.mark.filterwarnings("ignore")
 def test_checks_of_scikit_learn_pass_on_two_d_epochs(estimator):
     expected = dict.fromkeys(HAVE_A_CONSTANT_ROW, "a row is constant")
-    if isinstance(estimator, TwoDCV):
-        # max_iter limits the mean of each candidate and fold; there is no one n_iter_.
-        expected["check_non_transformer_estimators_n_iter"] = "many means"
     results = check_estimator(
         estimator, expected_failed_checks=expected, on_skip=None, on_fail=None
     )

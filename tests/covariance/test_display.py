@@ -124,3 +124,32 @@ def test_matrix_has_a_symmetric_colour_scale(epochs):
     display = AugmentedCovarianceDisplay.from_estimator(acm, X)
     assert display.im_.get_clim() == pytest.approx((-1.0, 1.0))
     assert display.plot(vmax=0.5).im_.get_clim() == (-0.5, 0.5)
+
+
+def test_matrix_keeps_the_centring_of_the_estimator(epochs):
+    X, _ = epochs
+    acm = AugmentedCovariances(order=2, assume_centered=True).fit(X + 100.0)
+    display = AugmentedCovarianceDisplay.from_estimator(acm, X + 100.0, normalize=False)
+    np.testing.assert_allclose(
+        display.covariance, acm.transform(X + 100.0).mean(axis=0)
+    )
+
+
+def test_matrix_of_a_search_is_that_of_its_best(epochs, search):
+    display = AugmentedCovarianceDisplay.from_estimator(search, epochs[0])
+    assert display.order == search.best_params_["order"]
+
+
+def test_matrix_of_a_flat_channel_has_no_nan(epochs):
+    X = epochs[0].copy()
+    X[:, 1] = 0.0
+    acm = AugmentedCovariances(order=2, estimator="cov").fit(X)
+    display = AugmentedCovarianceDisplay.from_estimator(acm, X)
+    assert np.isfinite(display.covariance).all()
+
+
+def test_matrix_refuses_what_has_no_order_and_blocks_that_do_not_fit(epochs):
+    with pytest.raises(TypeError, match="one order and one lag, found SVC"):
+        AugmentedCovarianceDisplay.from_estimator(SVC(), epochs[0])
+    with pytest.raises(ValueError, match=r"order=2 .* found shape \(5, 5\)"):
+        AugmentedCovarianceDisplay(np.eye(5), order=2, lag=1).plot()

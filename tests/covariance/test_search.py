@@ -1,5 +1,6 @@
 """The factored search against GridSearchCV over the pipeline of MOABB."""
 
+import time
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ from joblib import parallel_config
 from moabb.pipelines.features import AugmentedDataset
 from pyriemann.estimation import Covariances
 from pyriemann.tangentspace import TangentSpace
+from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.metrics import make_scorer, matthews_corrcoef
 from sklearn.model_selection import (
@@ -550,3 +552,89 @@ def test_progress_bar_of_scikit_learn_follows_the_search(two_classes, capsys):
     search = AugmentedCovarianceClassifierCV(**SMALL).set_callbacks(ProgressBar())
     search.fit(*two_classes)
     assert "100%" in capsys.readouterr().out
+
+
+def test_a_fold_that_fails_costs_only_its_own_score(two_classes):
+    X, y = two_classes
+    good = np.arange(len(y))
+    one_class = np.flatnonzero(y == y[0])
+    cv = [(one_class, good), (good[::2], good[1::2])]
+    ours = AugmentedCovarianceClassifierCV(
+        [1, 2], [1, 2], [1.0], ["linear"], cv=cv, error_score=0.0
+    )
+    pipeline = make_pipeline(
+        AugmentedCovariances(), SPDTangentSpace(tol=1e-4), SVC(kernel="linear")
+    )
+    grid = {"augmentedcovariances__lag": [1, 2], "augmentedcovariances__order": [1, 2]}
+    peer = GridSearchCV(pipeline, grid, cv=cv, error_score=0.0)
+    with pytest.warns(FitFailedWarning, match=r"3 of 6 fits"):
+        ours.fit(X, y)
+    with pytest.warns(FitFailedWarning):
+        peer.fit(X, y)
+    for key in ("split0_test_score", "split1_test_score", "rank_test_score"):
+        np.testing.assert_array_equal(ours.cv_results_[key], peer.cv_results_[key])
+
+
+def test_all_scores_nan_rank_first_as_in_grid_search(two_classes):
+    search = AugmentedCovarianceClassifierCV(
+        [1, 2], [1], [1.0], ["linear"], cv=2, scoring=lambda est, X, y: np.nan
+    ).fit(*two_classes)
+    assert list(search.cv_results_["rank_test_score"]) == [1, 1]
+
+
+def test_no_splits_is_refused(two_classes):
+    with pytest.raises(ValueError, match="at least one split, found none"):
+        AugmentedCovarianceClassifierCV([1], [1], cv=[]).fit(*two_classes)
+
+
+def test_score_passes_weights_to_the_scorer(two_classes):
+    X, y = two_classes
+    search = AugmentedCovarianceClassifierCV([1], [1], [1.0], ["linear"], cv=2)
+    search.fit(X, y)
+    right = search.predict(X) == y
+    weight = np.where(right, 1.0, 3.0)
+    expected = np.average(right, weights=weight)
+    assert search.score(X, y, sample_weight=weight) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_scoring_monitor_logs_the_fitted_search(two_classes, n_jobs):
+    X, y = two_classes
+    monitor = ScoringMonitor(scoring="accuracy")
+    search = AugmentedCovarianceClassifierCV(**SMALL, cv=2, n_jobs=n_jobs)
+    search.set_callbacks(monitor).fit(X, y)
+    scores = monitor.get_logs(select="most_recent").data_as_pandas["accuracy"]
+    assert list(scores) == [search.score(X, y)]
+
+
+def test_threads_stop_at_the_next_fold_after_an_interrupt(two_classes, monkeypatch):
+    n_means = 0
+    original = module.reference_mean
+
+    def counted(*args, **kwargs):
+        nonlocal n_means
+        n_means += 1
+        return original(*args, **kwargs)
+
+    class Interrupt:
+        """Ctrl-C after the first pair."""
+
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name.startswith("order"):
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "reference_mean", counted)
+    search = AugmentedCovarianceClassifierCV(**{**GRID, "lags": range(1, 9)}, n_jobs=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.set_callbacks(Interrupt()).fit(*two_classes)
+    time.sleep(0.2)
+    # 17 distinct pairs and 3 folds would be 51 means.
+    assert n_means < 51
+    before = n_means
+    time.sleep(0.2)
+    assert n_means == before

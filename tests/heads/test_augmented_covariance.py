@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -310,6 +312,48 @@ def test_state_dict_carries_the_reference():
     loaded = AugmentedCovarianceNet(3, 2, order=2, lag=2)
     loaded.load_state_dict(fitted.state_dict())
     assert torch.equal(loaded(X), fitted(X))
+    assert loaded.has_reference
+    loaded.load_state_dict(AugmentedCovarianceNet(3, 2, order=2, lag=2).state_dict())
+    assert not loaded.has_reference
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_state_dict_without_the_flag_loads(fitted):
+    net = AugmentedCovarianceNet(3, 2, order=2, lag=2)
+    if fitted:
+        net.fit_reference(torch.tensor(signals()))
+    state = net.state_dict()
+    del state["_has_reference"]
+    loaded = AugmentedCovarianceNet(3, 2, order=2, lag=2)
+    loaded.load_state_dict(state)
+    assert loaded.has_reference is fitted
+    # Within a larger module the names have a prefix, and strict stays strict.
+    outer = torch.nn.Sequential(loaded)
+    outer.load_state_dict({f"0.{name}": value for name, value in state.items()})
+    assert outer[0].has_reference is fitted
+    del state["reference"]
+    with pytest.raises(RuntimeError, match="Missing key"):
+        loaded.load_state_dict(state)
+
+
+def test_the_identity_is_a_reference_too():
+    net = AugmentedCovarianceNet(3, 2, order=2, lag=2)
+    assert net.has_reference is False
+    assert net.set_reference(torch.eye(6)).has_reference is True
+    loaded = AugmentedCovarianceNet(3, 2, order=2, lag=2)
+    loaded.load_state_dict(net.state_dict())
+    assert loaded.has_reference
+    assert copy.deepcopy(net).double().has_reference
+
+
+def test_reset_reference_undoes_fit_reference():
+    X = torch.tensor(signals())
+    net = AugmentedCovarianceNet(3, 2, order=2, lag=2)
+    before = net.features(X)
+    assert net.fit_reference(X).reset_reference() is net
+    assert not net.has_reference
+    assert torch.equal(net.reference, torch.eye(6))
+    assert torch.equal(net.features(X), before)
 
 
 @pytest.mark.parametrize(

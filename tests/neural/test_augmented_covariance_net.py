@@ -1,3 +1,4 @@
+import copy
 import pickle
 
 import numpy as np
@@ -11,6 +12,7 @@ from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skorch.dataset import Dataset, ValidSplit
 
 from sklogit.datasets import make_bci_epochs
+from sklogit.heads import AugmentedCovarianceNet
 from sklogit.neural import AugmentedCovarianceNetClassifier
 
 
@@ -151,6 +153,35 @@ def test_warm_start_continues(data):
     assert len(net.history) == 10
 
 
+def test_partial_fit_keeps_the_identity_as_reference(data):
+    X, y = data
+    net = small_net(module__n_channels=4, module__n_classes=2, classes=[0, 1])
+    net.initialize().module_.set_reference(torch.eye(8))
+    net.partial_fit(X, y)
+    assert torch.equal(net.module_.reference, torch.eye(8))
+    net.fit(X, y)
+    assert not torch.equal(net.module_.reference, torch.eye(8))
+
+
+def test_fit_of_a_module_instance_computes_its_reference_anew(data):
+    X, y = data
+    module = AugmentedCovarianceNet(4, 2, order=2, lag=2)
+    net = small_net(module=module).fit(X, y)
+    assert net.fit(5 * X[:30], y[:30]).module_ is module
+    expected = small_net().fit(5 * X[:30], y[:30]).module_.reference
+    torch.testing.assert_close(module.reference, expected)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_going_on_with_a_module_instance_keeps_its_reference(data, method):
+    X, y = data
+    module = AugmentedCovarianceNet(4, 2, order=2, lag=2).set_reference(torch.eye(8))
+    net = small_net(module=module, warm_start=method == "fit")
+    for _ in range(2):
+        getattr(net, method)(X, y)
+        assert torch.equal(module.reference, torch.eye(8))
+
+
 def test_grid_search_over_the_order(data):
     X, y = data
     grid = {"module__order": [1, 3], "module__lag": [1, 2], "lr": [0.1, 0.5]}
@@ -274,6 +305,149 @@ def test_a_tensor_is_accepted(data):
     X, y = data
     net = small_net().fit(torch.tensor(X), torch.tensor(y))
     np.testing.assert_array_equal(net.predict(torch.tensor(X)), net.predict(X))
+
+
+def test_big_endian_data_are_accepted(data):
+    X, y = data
+    net, expected = small_net().fit(X.astype(">f8"), y.astype(">i8")), small_net()
+    proba = expected.fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(net.predict_proba(X.astype(">f8")), proba)
+    np.testing.assert_array_equal(net.predict(X.astype(">f8")), expected.predict(X))
+    net.partial_fit(X.astype(">f4"), y.astype(">i2"))
+
+
+def test_data_with_negative_strides_are_accepted(data):
+    X, y = data
+    net, expected = small_net().fit(X[..., ::-1], y), small_net()
+    proba = expected.fit(X[..., ::-1].copy(), y).predict_proba(X)
+    np.testing.assert_array_equal(net.predict_proba(X), proba)
+    assert net.predict(X[::-1, ::-1]).shape == (60,)
+
+
+@pytest.fixture
+def _torch_warns_every_time():
+    # Its warning of read-only arrays comes once a process otherwise.
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(before)
+
+
+@pytest.mark.usefixtures("_torch_warns_every_time")
+@pytest.mark.filterwarnings("error")
+def test_read_only_memory_maps_are_accepted_in_silence(data, tmp_path):
+    X, y = data
+    np.save(tmp_path / "X.npy", X)
+    mapped, y = np.load(tmp_path / "X.npy", mmap_mode="r"), y.copy()
+    y.flags.writeable = False
+    net, expected = small_net().fit(mapped, y), small_net().fit(X, y)
+    proba = net.predict_proba(mapped)
+    np.testing.assert_array_equal(proba, expected.predict_proba(X))
+    np.testing.assert_array_equal(net.predict(mapped), expected.predict(X))
+    net.partial_fit(mapped, y)
+
+
+# --------------------------------------------------------- fits that fail
+
+
+class _Fail(Callback):
+    """Raise at the end of an epoch, when its weights are trained, once armed."""
+
+    armed = None
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.armed is not None and len(net.history) % 5 == 2:
+            raise self.armed
+
+
+def _failing_net(**params):
+    # Momentum is state of the optimiser.
+    failing = _Fail()
+    net = small_net(
+        callbacks=[("fail", failing)],
+        optimizer__momentum=0.9,
+        iterator_train__shuffle=False,
+        **params,
+    )
+    return net, failing
+
+
+def _instance():
+    return AugmentedCovarianceNet(4, 2, order=2, lag=2)
+
+
+_WAYS = pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("partial_fit", {}),
+        ("fit", {"warm_start": True}),
+        ("fit", {}),
+        ("partial_fit", {"module": _instance}),
+        ("fit", {"module": _instance}),
+    ],
+    ids=["partial", "warm", "fresh", "partial, instance", "fresh, instance"],
+)
+
+
+@_WAYS
+def test_a_fit_that_fails_midway_leaves_the_earlier_one(data, method, params):
+    X, y = data
+    params = {k: v() if k == "module" else v for k, v in params.items()}
+    net, failing = _failing_net(**params)
+    net.fit(X, y)
+    proba, history = net.predict_proba(X), copy.deepcopy(net.history)
+    state = copy.deepcopy(net.module_.state_dict())
+    failing.armed = RuntimeError("midway")
+    with pytest.raises(RuntimeError, match="midway"):
+        getattr(net, method)(5 * X[:30], y[:30])
+    np.testing.assert_array_equal(net.predict_proba(X), proba)
+    assert net.history == history
+    torch.testing.assert_close(net.module_.state_dict(), state, rtol=0, atol=0)
+    assert (net.module is net.module_) == ("module" in params)
+
+
+@_WAYS
+def test_training_goes_on_after_a_failure_as_if_it_had_not_been(data, method, params):
+    X, y = data
+    results = []
+    for error in (None, RuntimeError("midway")):
+        net, failing = _failing_net(
+            **{k: v() if k == "module" else v for k, v in params.items()}
+        )
+        net.fit(X, y)
+        before = net.predict_proba(X)
+        if error is not None:
+            failing.armed = error
+            with pytest.raises(RuntimeError, match="midway"):
+                getattr(net, method)(X, y)
+            failing.armed = None
+        after = net.partial_fit(X, y).predict_proba(X)
+        assert not np.array_equal(after, before)
+        assert len(net.history) == 10
+        results.append(after)
+    np.testing.assert_array_equal(*results)
+
+
+def test_interrupting_the_loop_keeps_what_was_learnt(data):
+    X, y = data
+    net, failing = _failing_net()
+    before = net.fit(X, y).predict_proba(X)
+    failing.armed = KeyboardInterrupt()
+    net.partial_fit(X, y)
+    assert len(net.history) == 7
+    assert not np.array_equal(net.predict_proba(X), before)
+
+
+def test_a_first_fit_that_fails_leaves_the_net_unfitted(data):
+    X, y = data
+    net, failing = _failing_net()
+    failing.armed = RuntimeError("midway")
+    with pytest.raises(RuntimeError, match="midway"):
+        net.partial_fit(X, y)
+    with pytest.raises(NotFittedError):
+        net.predict(X)
+    failing.armed = None
+    assert net.partial_fit(X, y).score(X, y) > 0.8
 
 
 # --------------------------------------------------------- errors
