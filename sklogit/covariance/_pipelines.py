@@ -58,14 +58,14 @@ def pipelines(grid="small"):
         ``"ACM+TS+SVM"``, ``"ACM+MDM"``, ``"TS+multi-lag+SVM"`` (the plain covariance
         and lagged ones of few components) and ``"ACM+TS+SVM (CV)"``.
 
+    See Also
+    --------
+    pipelines_directory : The same as files for ``moabb.benchmark``.
+
     Notes
     -----
     Lags are in samples. Those of ``"TS+multi-lag+SVM"`` and ``"ACM+TS+SVM"`` suit
     recordings of about 160 Hz; for others, make pipelines with lags of your own.
-
-    See Also
-    --------
-    pipelines_directory : The same as files for ``moabb.benchmark``.
 
     References
     ----------

@@ -30,7 +30,9 @@ def data():
 
 
 def small_net(**params):
-    defaults = {"module__order": 2, "module__lag": 2, "max_epochs": 5}
+    defaults = {"max_epochs": 5}
+    if "module" not in params:
+        defaults |= {"module__order": 2, "module__lag": 2}
     return AugmentedCovarianceNetClassifier(**(defaults | {"random_state": 0} | params))
 
 
