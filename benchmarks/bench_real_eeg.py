@@ -77,7 +77,7 @@ def evaluate(dataset, channels, seeds):
                 seconds = time.perf_counter() - start
                 mean = found["score"].mean()
                 print(f"seed {seed} {name:18s} {mean:.3f} {seconds:5.0f} s", flush=True)
-    return pd.concat(scores, ignore_index=True)
+    return pd.concat(scores, ignore_index=True).astype({"subject": int})
 
 
 def summary(scores, n_channels):

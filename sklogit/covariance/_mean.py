@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import _check_sample_weight
 
-from ._threads import one_blas_thread, threads_over_matrices
+from ._threads import blas_threads_for, threads_over_matrices
 
 _EPS = np.finfo(np.float64).eps
 
@@ -67,7 +67,7 @@ def check_spd(C, name="C"):
 def _check_definite(C, name):
     d = C.shape[1]
     try:
-        with one_blas_thread:
+        with blas_threads_for(d):
             pivots = np.diagonal(np.linalg.cholesky(C), axis1=1, axis2=2) ** 2
     except np.linalg.LinAlgError:
         pivots = None

@@ -1,7 +1,7 @@
 """Threads over the matrices of a stack, and one thread inside each."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from threading import Lock
 
@@ -13,6 +13,10 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 # only wait for each other: two threads took twice the CPU time for the same wall time
 # at d = 32, and ten times the wall time when another process had the second core.
 _SMALL = 128
+
+# Up to this size BLAS starts no threads of its own, and the limit would cost more than
+# the mean of a few matrices.
+_TINY = 16
 
 
 @cache
@@ -61,6 +65,11 @@ class _OneBlasThread:
 one_blas_thread = _OneBlasThread()
 
 
+def blas_threads_for(d):
+    """Return the context to work on many matrices of size d in one thread."""
+    return one_blas_thread if _TINY < d <= _SMALL else nullcontext()
+
+
 @contextmanager
 def threads_over_matrices(n_jobs, n_matrices, d):
     """Share a stack of matrices between threads.
@@ -82,12 +91,8 @@ def threads_over_matrices(n_jobs, n_matrices, d):
     """
     n_threads = min(effective_n_jobs(n_jobs), n_matrices)
     if n_threads == 1:
-        everything = slice(0, n_matrices)
-        if d > _SMALL:
-            yield lambda function: [function(everything)]
-            return
-        with one_blas_thread:
-            yield lambda function: [function(everything)]
+        with blas_threads_for(d):
+            yield lambda function: [function(slice(0, n_matrices))]
         return
     slices = list(gen_even_slices(n_matrices, n_threads))
     with one_blas_thread, ThreadPoolExecutor(n_threads) as pool:

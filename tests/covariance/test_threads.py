@@ -57,7 +57,8 @@ def test_error_in_a_thread_reaches_the_caller():
 
 
 @pytest.mark.parametrize(
-    ("n_jobs", "d", "limited"), [(2, 500, True), (1, 10, True), (1, 500, False)]
+    ("n_jobs", "d", "limited"),
+    [(2, 500, True), (2, 3, True), (1, 40, True), (1, 3, False), (1, 500, False)],
 )
 def test_blas_has_one_thread_inside_threads_and_for_small_matrices(
     blas, n_jobs, d, limited
