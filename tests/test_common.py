@@ -320,6 +320,14 @@ DOCUMENTED = [
 ]
 
 
+@pytest.mark.parametrize("name", [name for name, _ in PUBLIC])
+def test_raw_docstring_continues_no_line(name):
+    # A backslash at the end of a line stays in a raw docstring, and breaks the page.
+    package, _, attribute = name.rpartition(".")
+    doc = getattr(importlib.import_module(package), attribute).__doc__ or ""
+    assert "\\\n" not in doc
+
+
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_docstring_is_complete_numpydoc(name):
     optional = OPTIONAL | ({"PR01"} if name in RECORDS else set())

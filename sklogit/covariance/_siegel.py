@@ -60,9 +60,9 @@ def reflection_coefficients(C, order):
 
     Parameters
     ----------
-    C : array-like of shape (n_matrices, order * c, order * c) or \
-            (n_matrices, c, order * c)
+    C : array-like of shape (n_matrices, order * c, order * c)
         Block-Toeplitz SPD matrices, or their first block rows
+        of shape (n_matrices, c, order * c)
         :math:`[R_0, \dots, R_{p-1}]`.
     order : int
         Number p of blocks in a row.
@@ -673,8 +673,7 @@ class SiegelMDM(AugmentedMDM):
         Class labels.
     mean_covariances_ : ndarray of shape (n_classes, n_channels, n_channels)
         P0 of the mean of each class.
-    mean_coefficients_ : ndarray of shape \
-            (n_classes, order - 1, n_channels, n_channels)
+    mean_coefficients_ : ndarray of shape (n_classes, order - 1, c, c)
         Reflection coefficients of the mean of each class; `block_toeplitz` of both
         gives the matrices.
     n_iter_ : int
