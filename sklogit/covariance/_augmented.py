@@ -6,7 +6,6 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from .._optional import import_optional
 from .._state import restore_on_failure
@@ -18,6 +17,7 @@ from ._validation import (
     embedded_length,
     rank_deficiency,
     validate_epochs,
+    validate_epochs_to_predict,
 )
 
 # Estimators that need the embedded samples themselves; pyRiemann has them.
@@ -211,16 +211,6 @@ class _EpochTransformer(TransformerMixin, BaseEstimator):
         """
         return self
 
-    def _check_transform(self, X):
-        check_is_fitted(self)
-        X = validate_epochs(self, X, reset=False)
-        if X.shape[1] != self.n_channels_:
-            raise ValueError(
-                f"X has {X.shape[1]} channels, but {type(self).__name__} was fitted "
-                f"with {self.n_channels_} channels."
-            )
-        return X
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -297,7 +287,7 @@ class DelayEmbedding(_EpochTransformer):
         ndarray of shape (n_epochs, n_channels * order, n_samples)
             Embedded epochs.
         """
-        X = self._check_transform(X)
+        X = validate_epochs_to_predict(self, X)
         return delay_embedding(X, self.order, self.lag, trim=self.trim)
 
 
@@ -419,7 +409,7 @@ class AugmentedCovariances(_EpochTransformer):
         ndarray of shape (n_epochs, n_channels * order, n_channels * order)
             Symmetric positive (semi-)definite matrices.
         """
-        X = self._check_transform(X)
+        X = validate_epochs_to_predict(self, X)
         return augmented_covariance(
             X,
             self.order,

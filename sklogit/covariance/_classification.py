@@ -27,7 +27,12 @@ from .._state import restore_on_failure
 from ._augmented import AugmentedCovariances, augmented_covariance
 from ._mean import check_spd, symmetrize
 from ._tangent_space import REFERENCES, SPDTangentSpace, reference_mean
-from ._validation import check_full_rank, covariance_samples, validate_epochs
+from ._validation import (
+    check_full_rank,
+    covariance_samples,
+    validate_epochs,
+    validate_epochs_to_predict,
+)
 
 
 def riemannian_distances(C, references):
@@ -133,16 +138,6 @@ class _AugmentedCovarianceBase(ClassifierMixin, BaseEstimator):
             structure=self.structure,
             n_jobs=self.n_jobs,
         )
-
-    def _validate_predict(self, X):
-        check_is_fitted(self)
-        X = validate_epochs(self, X, reset=False)
-        if X.shape[1] != self.n_channels_:
-            raise ValueError(
-                f"X has {X.shape[1]} channels, but {type(self).__name__} was fitted "
-                f"with {self.n_channels_} channels."
-            )
-        return X
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -356,7 +351,7 @@ class AugmentedCovarianceClassifier(_TangentSpaceClassifierBase):
 
     def _features(self, X):
         return self.tangent_space_.transform(
-            self._covariances(self._validate_predict(X))
+            self._covariances(validate_epochs_to_predict(self, X))
         )
 
 
@@ -499,7 +494,7 @@ class AugmentedMDM(
         ndarray of shape (n_epochs, n_classes)
             Affine-invariant distances.
         """
-        C = self._covariances(self._validate_predict(X))
+        C = self._covariances(validate_epochs_to_predict(self, X))
         check_spd(C, name="The covariances of X")
         return riemannian_distances(C, self.means_)
 

@@ -17,6 +17,7 @@ from ._mean import (
     spd_function,
 )
 from ._tangent_space import reference_mean, tangent_vectors
+from ._validation import validate_epochs_to_predict
 
 
 def lagged_component_filters(C, y, order, n_components, sample_weight=None):
@@ -275,7 +276,7 @@ class MultiLagCovarianceClassifier(_TangentSpaceClassifierBase):
         return (vectors - centre) / scale
 
     def _features(self, X):
-        statistics = LagStatistics(self._validate_predict(X), trim=self.trim)
+        statistics = LagStatistics(validate_epochs_to_predict(self, X), trim=self.trim)
         filters = [None, *self.filters_]
         groups = []
         for view, (order, lag) in enumerate(self._embeddings()):

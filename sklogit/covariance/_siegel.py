@@ -32,6 +32,7 @@ from ._mean import (
     symmetrize,
 )
 from ._threads import one_blas_thread
+from ._validation import validate_epochs_to_predict
 
 _EPS = np.finfo(np.float64).eps
 
@@ -800,5 +801,7 @@ class SiegelMDM(AugmentedMDM):
         ndarray of shape (n_epochs, n_classes)
             Siegel distances.
         """
-        pair = self._coefficients(self._covariances(self._validate_predict(X)))
+        pair = self._coefficients(
+            self._covariances(validate_epochs_to_predict(self, X))
+        )
         return siegel_distance(pair, (self.mean_covariances_, self.mean_coefficients_))

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 _EPOCHS_CHECK = {"dtype": [np.float64, np.float32], "allow_nd": True}
 
@@ -48,6 +48,31 @@ def validate_epochs(estimator, X, y="no_validation", *, reset=True):
         X, y = validate_data(estimator, X, y, reset=reset, **_EPOCHS_CHECK)
         return _as_three_d(X), y
     return _as_three_d(validate_data(estimator, X, reset=reset, **_EPOCHS_CHECK))
+
+
+def validate_epochs_to_predict(estimator, X):
+    """Validate epochs for a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Must have ``n_channels_``, from fit.
+    X : array-like of shape (n_epochs, n_channels, n_times) or (n_epochs, n_times)
+        Epochs of as many channels.
+
+    Returns
+    -------
+    ndarray of shape (n_epochs, n_channels, n_times)
+        The validated array.
+    """
+    check_is_fitted(estimator)
+    X = validate_epochs(estimator, X, reset=False)
+    if X.shape[1] != estimator.n_channels_:
+        raise ValueError(
+            f"X has {X.shape[1]} channels, but {type(estimator).__name__} was fitted "
+            f"with {estimator.n_channels_} channels."
+        )
+    return X
 
 
 def _as_three_d(X):

@@ -235,5 +235,14 @@ def test_bad_parameters_of_the_transformer_are_named(X, parameter):
 
 def test_matrices_work_with_pyriemann_unchanged(X):
     y = np.arange(len(X)) % 2
-    for follower in (MDM(), TangentSpace()):
-        make_pipeline(AugmentedCovariances(2, 2, "oas"), follower).fit(X, y)
+    embedded = AugmentedDataset(2, 2).transform(X)
+    C = Covariances("oas").transform(embedded)
+    acm = AugmentedCovariances(2, 2, "oas")
+    np.testing.assert_allclose(
+        make_pipeline(acm, MDM()).fit(X, y).transform(X), MDM().fit(C, y).transform(C)
+    )
+    np.testing.assert_allclose(
+        make_pipeline(acm, TangentSpace()).fit_transform(X, y),
+        TangentSpace().fit_transform(C),
+        atol=1e-10,
+    )
