@@ -1,6 +1,5 @@
 """The factored search against GridSearchCV over the pipeline of MOABB."""
 
-import time
 import warnings
 
 import numpy as np
@@ -607,34 +606,39 @@ def test_scoring_monitor_logs_the_fitted_search(two_classes, n_jobs):
     assert list(scores) == [search.score(X, y)]
 
 
-def test_threads_stop_at_the_next_fold_after_an_interrupt(two_classes, monkeypatch):
-    n_means = 0
-    original = module.reference_mean
+def test_an_interrupt_tells_the_threads_to_stop(two_classes, monkeypatch):
+    tasks = []
 
-    def counted(*args, **kwargs):
+    def recorded(*args):
+        tasks.append(original(*args))
+        return tasks[-1]
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    original = module._Task
+    monkeypatch.setattr(module, "_Task", recorded)
+    monkeypatch.setattr(module, "reference_mean", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        AugmentedCovarianceClassifierCV(**SMALL, cv=3).fit(*two_classes)
+    assert [task.stop.is_set() for task in tasks] == [True]
+
+
+def test_a_thread_that_is_told_to_stop_begins_no_other_fold(two_classes, monkeypatch):
+    tasks, n_means = [], 0
+
+    def recorded(*args):
+        tasks.append(original_task(*args))
+        return tasks[-1]
+
+    def stopping(*args, **kwargs):
         nonlocal n_means
         n_means += 1
-        return original(*args, **kwargs)
+        tasks[0].stop.set()
+        return original_mean(*args, **kwargs)
 
-    class Interrupt:
-        """Ctrl-C after the first pair."""
-
-        def setup(self, estimator, context):
-            pass
-
-        teardown = on_fit_task_begin = setup
-
-        def on_fit_task_end(self, estimator, context):
-            if context.task_name.startswith("order"):
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "reference_mean", counted)
-    search = AugmentedCovarianceClassifierCV(**{**GRID, "lags": range(1, 9)}, n_jobs=2)
-    with pytest.raises(KeyboardInterrupt):
-        search.set_callbacks(Interrupt()).fit(*two_classes)
-    time.sleep(0.2)
-    # 17 distinct pairs and 3 folds would be 51 means.
-    assert n_means < 51
-    before = n_means
-    time.sleep(0.2)
-    assert n_means == before
+    original_task, original_mean = module._Task, module.reference_mean
+    monkeypatch.setattr(module, "_Task", recorded)
+    monkeypatch.setattr(module, "reference_mean", stopping)
+    AugmentedCovarianceClassifierCV(**SMALL, cv=3, refit=False).fit(*two_classes)
+    assert n_means == 1
