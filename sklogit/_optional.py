@@ -10,6 +10,7 @@ _EXTRA_OF = {
     "moabb": "eeg",
     "mne": "eeg",
     "matplotlib": "plot",
+    "dask": "dask",
 }
 
 
