@@ -2,5 +2,12 @@
 
 from ._normalized import BatchPerceptron, NormalizedLogisticRegression
 from ._path import normalized_gd_path
+from ._separability import SeparabilityReport, linear_separability
 
-__all__ = ["BatchPerceptron", "NormalizedLogisticRegression", "normalized_gd_path"]
+__all__ = [
+    "BatchPerceptron",
+    "NormalizedLogisticRegression",
+    "SeparabilityReport",
+    "linear_separability",
+    "normalized_gd_path",
+]

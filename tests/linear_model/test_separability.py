@@ -1,0 +1,155 @@
+"""The verdict on separability against linear programming and support vectors."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.optimize import linprog
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from sklogit.linear_model import linear_separability
+from sklogit.linear_model import _separability as separability
+
+
+def separable_by_linear_program(X, y):
+    """Whether scores W with own class ahead of each other by 1 exist."""
+    X = np.column_stack([X, np.ones(len(X))])
+    classes, y = np.unique(y, return_inverse=True)
+    k = len(classes)
+    pairs = []
+    for j in range(k):
+        block = np.zeros((len(X), k, X.shape[1]))
+        block[:, j] += X
+        block[np.arange(len(X)), y] -= X
+        pairs.append(block[y != j].reshape(-1, k * X.shape[1]))
+    A = np.vstack(pairs)
+    result = linprog(
+        np.zeros(A.shape[1]), A_ub=A, b_ub=-np.ones(len(A)), bounds=(None, None)
+    )
+    return result.status == 0
+
+
+def signed_rows(X, y, indices):
+    signs = np.where(y == np.unique(y)[1], 1.0, -1.0)
+    return signs[indices, np.newaxis] * np.column_stack([X, np.ones(len(X))])[indices]
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_answer_is_that_of_linear_programming(seed, n_classes):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(6, 40)), int(rng.integers(1, 8))
+    X = rng.integers(-3, 4, (n, d)).astype(float)  # ties and duplicates
+    y = np.arange(n) % n_classes
+    X[:, 0] += y * rng.integers(0, 4)
+    report = linear_separability(X, y)
+    assert report.separable == separable_by_linear_program(X, y)
+    assert (report.n_errors == 0) == report.separable
+
+
+def test_a_hard_problem_gets_the_largest_margin():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    report = linear_separability(X, y)
+    rows = np.column_stack([X, np.ones(len(X))])
+    # The intercept is in the norm: a constant feature, and no free intercept.
+    svm = SVC(kernel="precomputed", C=1e10, tol=1e-8)
+    svm.fit(rows @ rows.T, y)
+    w = svm.dual_coef_[0] @ rows[svm.support_]
+    svm_margin = np.min(np.where(y == 1, 1, -1) * (rows @ w)) / np.linalg.norm(w)
+    assert report.separable
+    assert report.margin_lower >= 0.99 * svm_margin
+    assert report.margin_upper == pytest.approx(report.margin_lower, rel=1e-4)
+    signs = np.where(y == 1, 1, -1)
+    margins = signs * (X @ report.coef[0] + report.intercept[0])
+    norm = np.hypot(np.linalg.norm(report.coef), report.intercept[0])
+    assert margins.min() / norm == pytest.approx(report.margin_lower)
+
+
+def test_conflicting_rows_prove_that_nothing_separates():
+    X, y = load_digits(return_X_y=True)
+    y = y == 8
+    report = linear_separability(X, y)
+    assert report.separable is False
+    assert report.margin_upper == 0
+    rows = signed_rows(X, y, report.conflict_indices)
+    assert len(rows) <= X.shape[1] + 2
+    assert (report.conflict_weights > 0).all()
+    assert report.conflict_weights.sum() == pytest.approx(1)
+    radius = np.linalg.norm(X, axis=1).max()
+    assert np.linalg.norm(report.conflict_weights @ rows) < 1e-9 * radius
+    # By themselves these rows cannot be separated either.
+    i = report.conflict_indices
+    assert not separable_by_linear_program(X[i], y[i])
+
+
+def test_easy_data_need_the_first_steps_only(monkeypatch):
+    def not_needed(*args, **kwargs):
+        raise RuntimeError("exact method called")
+
+    monkeypatch.setattr(separability, "min_norm_point", not_needed)
+    X, y = load_wine(return_X_y=True)
+    assert linear_separability(StandardScaler().fit_transform(X), y).separable
+
+
+def test_more_than_two_classes():
+    X, y = load_iris(return_X_y=True)
+    assert linear_separability(X, y).separable is False
+    assert linear_separability(X[y != 2], y[y != 2]).separable
+    X, y = load_digits(return_X_y=True)
+    report = linear_separability(X, y)
+    scores = X @ report.coef.T + report.intercept
+    assert report.separable
+    np.testing.assert_array_equal(scores.argmax(axis=1), y)
+
+
+def test_sparse_data_give_the_answer_of_dense_data():
+    X, y = load_digits(return_X_y=True)
+    for target in (y == 1, y == 8):
+        dense = linear_separability(X, target)
+        csr = linear_separability(sparse.csr_array(X), target)
+        assert csr.separable == dense.separable
+        assert csr.margin_upper == pytest.approx(dense.margin_upper, abs=1e-6)
+
+
+def test_without_intercept_the_origin_counts():
+    X, y = [[1.0], [2.0]], [0, 1]
+    assert linear_separability(X, y).separable
+    assert linear_separability(X, y, fit_intercept=False).separable is False
+
+
+def test_same_row_with_two_labels_is_the_conflict():
+    X = np.random.default_rng(0).standard_normal((30, 5))
+    X[20] = X[7]
+    y = np.array([0] * 15 + [1] * 15)
+    X[y == 1] += 50.0
+    X[20] = X[7]
+    report = linear_separability(X, y)
+    assert report.separable is False
+    np.testing.assert_array_equal(report.conflict_indices, [7, 20])
+    np.testing.assert_allclose(report.conflict_weights, [0.5, 0.5])
+
+
+def test_rows_of_zeros_cannot_be_separated_without_intercept():
+    report = linear_separability(np.zeros((4, 2)), [0, 1, 0, 1], fit_intercept=False)
+    assert report.separable is False
+
+
+def test_tolerance_decides_when_the_exact_method_may_not():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((400, 3)), rng.integers(0, 2, 400)
+    undecided = linear_separability(X, y, tol=1e-12, max_iter=2)
+    assert undecided.separable is None
+    assert undecided.margin_lower <= 0 < undecided.margin_upper
+    coarse = linear_separability(X, y, tol=0.9, max_iter=2)
+    assert coarse.separable is False
+
+
+def test_one_class_and_values_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="only one class"):
+        linear_separability([[0.0], [1.0]], [1, 1])
+    with pytest.raises(ValueError, match="NaN"):
+        linear_separability([[0.0], [np.nan]], [0, 1])
+    with pytest.raises(ValueError, match="tol"):
+        linear_separability([[0.0], [1.0]], [0, 1], tol=-1)
