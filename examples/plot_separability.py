@@ -3,8 +3,8 @@
 Can my data be separated at all?
 ================================
 
-Unpenalised logistic regression has no solution on data that a hyperplane separates, and a
-solver says little about it. :func:`~sklogit.linear_model.linear_separability` answers
+Unpenalised logistic regression has no solution on data that a hyperplane separates, and
+a solver says little about it. :func:`~sklogit.linear_model.linear_separability` answers
 yes or no, with a proof that can be checked by hand: a separating hyperplane with its
 margin, or a few rows that contradict each other.
 """
@@ -49,10 +49,10 @@ axes[0].set_ylabel("second feature")
 # Real data
 # ---------
 # What a few normalised gradient steps separate is left at that, and the bounds of the
-# margin differ; where they agree the exact method was needed. Breast cancer is separable
-# by a hair's breadth, which a gradient method does not find in thousands of steps. Digits
-# are separable as one problem of ten classes, while the eight alone cannot be separated
-# from the rest.
+# margin differ; where they agree the exact method was needed. Breast cancer is
+# separable by a hair's breadth, which a gradient method does not find in thousands of
+# steps. Digits are separable as one problem of ten classes, while the eight alone cannot
+# be separated from the rest.
 
 for name, load, task in [
     ("breast cancer", load_breast_cancer, None),
@@ -73,9 +73,9 @@ for name, load, task in [
     print(f"{name:20} {report.separable!s:6} {proof}")
 
 # %%
-# The proof of a no can be checked without the library: with the weights of the report the
-# conflicting rows, multiplied by their signs, add up to zero. A hyperplane with all of
-# them on its right side would make the same sum positive.
+# The proof of a no can be checked without the library: with the weights of the report
+# the conflicting rows, multiplied by their signs, add up to zero. A hyperplane with all
+# of them on its right side would make the same sum positive.
 
 data, target = load_digits(return_X_y=True)
 report = linear_separability(data, target == 8)

@@ -90,8 +90,8 @@ EXPECTED_FAILED = {
     },
     "BatchPerceptron": {
         "check_class_weight_classifiers": (
-            "normalised steps do not shrink with the weight of the wrong class; 86 % of "
-            "the rows get the heavy class where the check asks for 87 %"
+            "normalised steps do not shrink with the weight of the wrong class; 86 % "
+            "of the rows get the heavy class where the check asks for 87 %"
         ),
     },
 }

@@ -8,8 +8,8 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sklogit.linear_model import linear_separability
 from sklogit.linear_model import _separability as separability
+from sklogit.linear_model import linear_separability
 
 
 def separable_by_linear_program(X, y):
