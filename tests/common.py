@@ -27,6 +27,8 @@ INIT_PARAMS = {
         "max_epochs": 3,
         "random_state": 0,
     },
+    "SurrogateNetClassifier": {"max_epochs": 10, "random_state": 0},
+    "SurrogateNetRegressor": {"max_epochs": 10, "random_state": 0},
 }
 
 # Estimators of 3-D input that are matrices rather than signals.

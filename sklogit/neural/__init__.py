@@ -8,5 +8,13 @@ import_optional("skorch", "sklogit.neural")
 from ._augmented_covariance import (  # noqa: E402 - after the checks for the extra
     AugmentedCovarianceNetClassifier,
 )
+from ._surrogate import (  # noqa: E402
+    SurrogateNetClassifier,
+    SurrogateNetRegressor,
+)
 
-__all__ = ["AugmentedCovarianceNetClassifier"]
+__all__ = [
+    "AugmentedCovarianceNetClassifier",
+    "SurrogateNetClassifier",
+    "SurrogateNetRegressor",
+]

@@ -1,44 +1,15 @@
 """AugmentedCovarianceNet as a scikit-learn classifier, trained by skorch."""
 
-from contextlib import contextmanager
-from copy import deepcopy
-from functools import wraps
-
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch import NeuralNetClassifier
-from skorch.history import History
-from skorch.utils import is_dataset, to_device, to_numpy
+from skorch.utils import is_dataset, to_device
 from torch import nn
 
-from .._state import restore_on_failure
 from ..heads import AugmentedCovarianceNet
-
-_TRAINED_IN_PLACE = (nn.Module, torch.optim.Optimizer, History)
-
-
-def _restore_net_on_failure(fit):
-    """Make a fitting method atomic, what training changes in place included."""
-    atomic_fit = restore_on_failure(fit)
-
-    @wraps(fit)
-    def atomic_net_fit(self, *args, **kwargs):
-        trained = {
-            k: v for k, v in vars(self).items() if isinstance(v, _TRAINED_IN_PLACE)
-        }
-        # All in one copy, so that the optimiser's holds the parameters of the module's.
-        saved = deepcopy(trained)
-        try:
-            return atomic_fit(self, *args, **kwargs)
-        except BaseException:
-            # Not by setattr, where skorch registers modules as new components.
-            vars(self).update(saved)
-            raise
-
-    return atomic_net_fit
+from ._net import as_torch_takes_it, class_indices, restore_net_on_failure, seeded
 
 
 class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
@@ -170,7 +141,7 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
         )
         self.random_state = random_state
 
-    @_restore_net_on_failure
+    @restore_net_on_failure
     def fit(self, X, y, **fit_params):
         """Initialise the net for the data and train it.
 
@@ -198,10 +169,10 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
         X, y = self._check_training_data(X, y, fresh=fresh)
         if not self.warm_start:
             self._reset_reference_of_instance()
-        with _seeded(self.random_state):
+        with seeded(self.random_state):
             return super().fit(X, y, **fit_params)
 
-    @_restore_net_on_failure
+    @restore_net_on_failure
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train further, without initialising a net that is.
 
@@ -247,7 +218,7 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
     def get_split_datasets(self, X, y=None, **fit_params):
         """Split into training and validation data, with labels as class indices."""
         if y is not None:
-            y = _class_indices(y, self.classes_)
+            y = class_indices(y, self.classes_)
         return super().get_split_datasets(X, y, **fit_params)
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
@@ -320,7 +291,7 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
         X, y = validate_data(
             self, X, y, reset=fresh, allow_nd=True, ensure_min_features=1 + fresh
         )
-        X = _as_torch_takes_it(X)
+        X = as_torch_takes_it(X)
         check_classification_targets(y)
         if fresh:
             self.classes_inferred_ = np.unique(y if classes is None else classes)
@@ -329,25 +300,20 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
             raise ValueError(
                 f"y needs at least 2 classes, got only one class: {self.classes_}."
             )
-        _class_indices(y, self.classes_)
+        class_indices(y, self.classes_)
         return X, y
 
     def _check_signals(self, X):
         """Check X for prediction; datasets and tensors are the net's own business."""
         if is_dataset(X) or isinstance(X, torch.Tensor):
             return X
-        return _as_torch_takes_it(validate_data(self, X, reset=False, allow_nd=True))
+        return as_torch_takes_it(validate_data(self, X, reset=False, allow_nd=True))
 
     def _reset_reference_of_instance(self):
         """Drop the reference of a module given as an instance: it is of other data."""
         # With parameters of its own skorch makes a new module, of the instance's type.
         if isinstance(self.module, nn.Module) and not self.get_params_for("module"):
             self.module.reset_reference()
-
-
-def _as_torch_takes_it(X):
-    """Return X in native byte order, writeable and C-contiguous; a copy if need be."""
-    return np.require(X, X.dtype.newbyteorder("="), ["C", "W"])
 
 
 def _n_channels(X):
@@ -358,25 +324,3 @@ def _n_channels(X):
             f"got {X.ndim} dimensions: {X.shape}."
         )
     return X.shape[1] if X.ndim == 3 else 1
-
-
-def _class_indices(y, classes):
-    """Return the position of each label in classes, which need not be sorted."""
-    y = to_numpy(y) if isinstance(y, torch.Tensor) else np.asarray(y)
-    unknown = np.setdiff1d(y, classes)
-    if unknown.size:
-        raise ValueError(f"y contains labels {unknown} that are not in {classes}.")
-    sorter = np.argsort(classes)
-    return sorter[np.searchsorted(classes, y, sorter=sorter)].astype(np.int64)
-
-
-@contextmanager
-def _seeded(random_state):
-    """Seed torch inside the block only; None leaves the global generator alone."""
-    if random_state is None:
-        yield
-        return
-    seed = int(check_random_state(random_state).randint(2**31 - 1))
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield

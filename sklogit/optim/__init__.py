@@ -4,4 +4,7 @@ from sklogit._optional import import_optional
 
 import_optional("torch", "sklogit.optim")
 
-__all__ = []
+from ._step_rules import eta_from_official  # noqa: E402 - after the check for torch
+from ._target_surrogate import SSO, TargetSurrogate  # noqa: E402
+
+__all__ = ["SSO", "TargetSurrogate", "eta_from_official"]
