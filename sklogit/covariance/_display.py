@@ -4,12 +4,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._optional import import_optional
+from .._plotting import one_axes
 from ._validation import check_epochs
-
-
-def _axes(ax, display):
-    plt = import_optional("matplotlib.pyplot", display)
-    return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
 class EmbeddingScoreDisplay:
@@ -118,7 +114,7 @@ class EmbeddingScoreDisplay:
         EmbeddingScoreDisplay
             The display.
         """
-        ax = _axes(ax, type(self).__name__)
+        ax = one_axes(ax, type(self).__name__)
         scores = np.ma.masked_invalid(self.scores)
         self.im_ = ax.imshow(scores, cmap=cmap, origin="lower", aspect="auto")
         ax.grid(False)  # styles that draw one would cross the cells
@@ -280,7 +276,7 @@ class AugmentedCovarianceDisplay:
                 f"covariance must be a square matrix of order={self.order} blocks in a "
                 f"row, found shape {np.shape(self.covariance)}."
             )
-        ax = _axes(ax, type(self).__name__)
+        ax = one_axes(ax, type(self).__name__)
         c = d // self.order
         limit = np.abs(self.covariance).max() if vmax is None else vmax
         self.im_ = ax.imshow(self.covariance, cmap=cmap, vmin=-limit, vmax=limit)

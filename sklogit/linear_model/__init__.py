@@ -1,13 +1,18 @@
 """Linear logits: solvers that promise separation, or few calls of the loss."""
 
+from .._oracle import OracleBudgetExceeded, expensive_oracle
 from ._normalized import BatchPerceptron, NormalizedLogisticRegression
 from ._path import normalized_gd_path
 from ._separability import SeparabilityReport, linear_separability
+from ._separation_display import SeparationCurveDisplay
 
 __all__ = [
     "BatchPerceptron",
     "NormalizedLogisticRegression",
+    "OracleBudgetExceeded",
     "SeparabilityReport",
+    "SeparationCurveDisplay",
+    "expensive_oracle",
     "linear_separability",
     "normalized_gd_path",
 ]

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import qr_delete
-from scipy.linalg.lapack import dtrtrs
 
+from ._corral import RANK_TOL, Corral
 from ._hull_rows import BinaryRows, MulticlassRows
 
 __all__ = ["BinaryRows", "MinNormPoint", "MulticlassRows", "min_norm_point"]
 
-# A row is in the span of others, and a point is zero, below this part of the radius.
-RANK_TOL = 1e-11
+# Rows kept from a pass over all of them. Many save passes; few are visited faster.
+_POOL_ROWS = (50, 400)
+# Beyond this size of a corral, taking up rows in blocks is worth its failures.
+_BLOCK_CORRAL = 100
 # Cycles without a smaller norm, after which rounding is taken to be the reason.
 _PATIENCE = 20
 
@@ -25,10 +26,10 @@ class MinNormPoint:
     theta : ndarray of shape (n_coordinates,)
         The point. If separable, its direction has the largest margin.
     norm : float
-        Its norm: an upper bound of the margin, reached when separable.
+        Its norm, an upper bound of the margin; reached up to ``tol`` when separable.
     lower : float
-        Least product of a row with the direction of the point: the margin that it has;
-        -inf if no direction is left.
+        Least product of a row with the direction of the point, the margin that it has;
+        -inf if the point is zero.
     indices : ndarray of int
         Samples of the rows whose combination the point is.
     weights : ndarray
@@ -63,9 +64,10 @@ def min_norm_point(oracle, *, tol=1e-6, max_iter=10_000, start=None):
     oracle : BinaryRows or MulticlassRows
         The rows.
     tol : float, default=1e-6
-        Ends when :math:`\min_i \langle b_i, x\rangle \ge (1 - tol) \|x\|^2`.
+        Ends when :math:`\min_i \langle b_i, x\rangle \ge (1 - tol) \|x\|^2`. Where only
+        the answer counts, 0.5 saves some iterations.
     max_iter : int, default=10_000
-        Most rows taken up.
+        Rows to take up before the search ends undecided.
     start : ndarray of shape (n_coordinates,), default=None
         Guess of the direction; None is the mean row.
 
@@ -79,8 +81,8 @@ def min_norm_point(oracle, *, tol=1e-6, max_iter=10_000, start=None):
     The algorithm keeps a corral: independent rows with the point of least norm of their
     affine hull inside their convex hull. It takes up the row with the least product
     with the point, and drops rows until the least norm is inside again. Rows are
-    sought among those that an earlier pass over all of them found low; a new pass is
-    made when these have no more to give, and ends the search when it finds none.
+    sought in a pool of those that passes over all of them found low; the next pass is
+    made when the pool has no more to give, and ends the search when it finds none.
 
     References
     ----------
@@ -93,66 +95,91 @@ def min_norm_point(oracle, *, tol=1e-6, max_iter=10_000, start=None):
 class _Search:
     def __init__(self, oracle, tol, max_iter):
         self.oracle, self.tol, self.max_iter = oracle, tol, max_iter
+        d = oracle.n_coordinates
         self.radius = oracle.radius or 1.0
-        self.size = max(50, min(oracle.n_coordinates, 400))
-        self.corral = Corral(oracle.n_coordinates)
+        self.corral = Corral(d)
+        self.pool, self.pool_rows = np.empty(0, dtype=int), np.empty((0, d))
+        self.pool_size = int(np.clip(d, *_POOL_ROWS))
+        self.block = 2
         self.n_iter = self.n_passes = 0
 
     def run(self, start):
-        """Alternate between passes over all rows and cycles over the lowest."""
-        self.pool, self.pool_rows = np.empty(0, int), np.empty((0, len(self.corral.x)))
-        lower = -np.inf
-        self.add_lowest(self.oracle.mean() if start is None else start)
-        status = self.exhaust_pool()
-        while status is None:
-            values, n_new = self.add_lowest(self.corral.x)
-            lower = values / self.corral.norm
-            if values >= (1 - self.tol) * self.corral.norm**2:
-                status = "separable"
-            elif n_new == 0:
-                status = "undecided"
-            else:
-                status = self.exhaust_pool()
-        return self.result(status, lower)
+        """Alternate between passes over all rows and cycles over the pool."""
+        self.fill_pool(self.oracle.mean() if start is None else start)
+        while True:
+            end = self.exhaust_pool()
+            if end == "not separable":
+                return self.result(end, -np.inf)
+            lowest, n_new = self.fill_pool(self.corral.x)
+            reached = lowest >= (1 - self.tol) * self.corral.norm**2
+            if reached or n_new == 0 or end == "stuck":
+                status = "separable" if lowest > 0 else "undecided"
+                return self.result(status, lowest / self.corral.norm)
 
-    def add_lowest(self, theta):
-        indices, values = self.oracle.lowest(theta, self.size)
+    def fill_pool(self, theta):
+        """Add the lowest of all rows; their least value, and how many are new."""
+        indices, values = self.oracle.lowest(theta, self.pool_size)
         self.n_passes += 1
+        if len(self.pool) > 4 * self.pool_size:
+            # No row is lost: a pass that finds it low brings it back.
+            keep = np.isin(self.pool, self.corral.keys)
+            keep[np.argsort(self.pool_rows @ theta)[: 2 * self.pool_size]] = True
+            self.pool, self.pool_rows = self.pool[keep], self.pool_rows[keep]
         new = indices[~np.isin(indices, self.pool)]
         self.pool = np.concatenate([self.pool, new])
-        rows = self.oracle.rows(new) / self.radius
-        self.pool_rows = np.concatenate([self.pool_rows, rows])
+        self.pool_rows = np.concatenate(
+            [self.pool_rows, self.oracle.rows(new) / self.radius]
+        )
         return values[0] / self.radius, len(new)
 
     def exhaust_pool(self):
-        corral, stuck = self.corral, 0
+        """Take up rows until none is too low.
+
+        Returns
+        -------
+        str or None
+            "not separable" once the point is zero, "stuck" at the limit of iterations
+            or of the precision, otherwise None.
+        """
+        corral, idle = self.corral, 0
         while True:
             values = self.pool_rows @ corral.x
-            lowest = values.argmin()
-            if (
-                len(corral.keys)
-                and values[lowest] >= (1 - self.tol / 2) * corral.norm**2
-            ):
+            bound = (1 - self.tol / 2) * corral.norm**2
+            low = np.flatnonzero(values < bound)
+            if len(low) == 0:
                 return None
-            if self.n_iter == self.max_iter:
-                return "undecided"
-            self.n_iter += 1
+            low = low[np.argsort(values[low])]
             before = corral.norm
-            key = self.pool[lowest]
-            if key in corral.keys or not corral.take_up(key, self.pool_rows[lowest]):
-                return "undecided"
+            if self.n_iter >= self.max_iter or not self.take_up(low):
+                return "stuck"
             if corral.norm <= RANK_TOL:
                 return "not separable"
-            stuck = stuck + 1 if corral.norm >= before else 0
-            if stuck > _PATIENCE:
-                return "undecided"
+            idle = idle + 1 if corral.norm >= before else 0
+            if idle > _PATIENCE:
+                return "stuck"
+
+    def take_up(self, low):
+        """Take up the lowest row, and more with it if the last block did well."""
+        key, row = self.pool[low[0]], self.pool_rows[low[0]]
+        if key in self.corral.keys:  # whose products are equal, but for rounding
+            return False
+        if len(self.corral.keys) >= _BLOCK_CORRAL and len(low) > 1:
+            low = low[: self.block]
+            n_new = self.corral.take_up_block(self.pool[low], self.pool_rows[low])
+            good = n_new > 0.75 * len(low)
+            self.block = 2 * self.block if good else max(self.block // 2, 2)
+            self.n_iter += n_new
+            if n_new:
+                return True
+        self.n_iter += 1
+        return self.corral.take_up(key, row)
 
     def result(self, status, lower):
-        keys = np.array(self.corral.keys)
-        weights = self.corral.weights
-        theta = weights @ self.oracle.rows(keys)
-        if status != "not separable":
-            theta = self.corral.x * self.radius
+        """Return the point in the units of the rows."""
+        keys, weights = np.array(self.corral.keys), self.corral.weights
+        theta = self.corral.x * self.radius
+        if status == "not separable":  # how far from zero the combination really is
+            theta = weights @ self.oracle.rows(keys)
         return MinNormPoint(
             theta=theta,
             norm=float(np.linalg.norm(theta)),
@@ -163,116 +190,3 @@ class _Search:
             n_passes=self.n_passes,
             status=status,
         )
-
-
-class Corral:
-    """Independent rows whose hull holds the least-norm point of their affine hull.
-
-    Parameters
-    ----------
-    n_coordinates : int
-        Length of a row.
-
-    Attributes
-    ----------
-    keys : list
-        Names of the rows.
-    weights : ndarray
-        Their positive weights, of sum 1.
-    x : ndarray of shape (n_coordinates,)
-        The point, zero at first.
-    norm : float
-        Its norm, inf at first.
-    """
-
-    def __init__(self, n_coordinates):
-        self.keys, self.weights = [], np.empty(0)
-        self.x, self.norm = np.zeros(n_coordinates), np.inf
-        # Factors Q R of the matrix with the rows as columns. Solving with R leaves the
-        # products with x equal to a relative error that the Gram matrix, whose
-        # condition is the square, would not.
-        self._Q = np.empty((n_coordinates, 0), order="F")
-        self._R = np.empty((0, 0), order="F")
-        self._k = 0
-
-    @property
-    def Q(self):
-        return self._Q[:, : self._k]
-
-    @property
-    def R(self):
-        return self._R[: self._k, : self._k]
-
-    def take_up(self, key, row):
-        """Add a row, drop others until all weights are positive; False if it fails."""
-        self.keys.append(key)
-        self.weights = np.append(self.weights, 0.0 if len(self.weights) else 1.0)
-        while True:
-            outside = len(self.keys) > len(self.R)
-            if outside:
-                outside = not self._insert(row)
-            target = self._zero_weights(row) if outside else self._least_norm_weights()
-            if target is None:
-                return False
-            if (target > 0).all():
-                self.weights = target
-                if outside:
-                    self.x, self.norm = np.zeros_like(self.x), 0.0
-                return True
-            self._move_towards(target)
-
-    def _insert(self, row):
-        """Append a row to the factors unless it is in the span of theirs."""
-        k, size = self._k, np.linalg.norm(row)
-        coef = self.Q.T @ row
-        rest = row - self.Q @ coef
-        norm = np.linalg.norm(rest)
-        if norm < 0.7 * size:  # what is left has lost digits: once more
-            again = self.Q.T @ rest
-            coef += again
-            rest -= self.Q @ again
-            norm = np.linalg.norm(rest)
-        if norm <= RANK_TOL * size or k == len(row):
-            return False
-        self._reserve(k + 1)
-        self._k += 1
-        self.Q[:, k] = rest / norm
-        self.R[:k, k], self.R[k, :k], self.R[k, k] = coef, 0.0, norm
-        return True
-
-    def _reserve(self, k):
-        if k > len(self._R):
-            Q, R, room = self.Q, self.R, min(2 * k + 8, len(self.x))
-            self._Q = np.empty((len(self.x), room), order="F")
-            self._R = np.empty((room, room), order="F")
-            self.Q[:], self.R[:] = Q, R
-
-    def _least_norm_weights(self):
-        """Weights of the point of least norm in the affine hull; sets the point."""
-        v = dtrtrs(self.R, np.ones(len(self.R)), trans=1)[0]
-        square = v @ v
-        self.x, self.norm = self.Q @ v / square, 1 / np.sqrt(square)
-        return dtrtrs(self.R, v)[0] / square
-
-    def _zero_weights(self, row):
-        """Weights of zero, which is in the affine hull with a row of the span."""
-        beta = dtrtrs(self.R, self.Q.T @ row)[0] if len(self.R) else np.empty(0)
-        scale = 1 - beta.sum()
-        return np.append(-beta, 1.0) / scale if scale > 0 else None
-
-    def _move_towards(self, target):
-        """Move until a weight is zero, and drop its row."""
-        falling = np.flatnonzero(target <= 0)
-        fall = self.weights[falling] - target[falling]
-        steps = np.divide(
-            self.weights[falling], fall, out=np.zeros(len(fall)), where=fall > 0
-        )
-        first = falling[steps.argmin()]
-        weights = self.weights + steps.min() * (target - self.weights)
-        self.weights = np.delete(weights, first).clip(0)
-        del self.keys[first]
-        # In place: the factors stay where they are, in the first columns.
-        qr_delete(
-            self.Q, self.R, first, which="col", overwrite_qr=True, check_finite=False
-        )
-        self._k -= 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, softmax
+from scipy.special import expit
 
 _SMALLEST, _LARGEST = -60.0, 60.0  # logarithms of the factor
 
@@ -66,12 +66,14 @@ def _binary_slope(margins, targets, weight):
 
 
 def _softmax_slope(scores, y, targets, weight):
-    rows, k = np.arange(len(y)), scores.shape[1]
-    wanted = np.repeat(((1 - targets) / (k - 1))[:, np.newaxis], k, axis=1)
-    wanted[rows, y] = targets
+    # A shift of a row's scores changes nothing, and keeps exp from overflowing.
+    scores = scores - scores.max(axis=1, keepdims=True)
+    own, other = scores[np.arange(len(y)), y], (1 - targets) / (scores.shape[1] - 1)
+    wanted = (targets - other) * own + other * scores.sum(axis=1)
 
     def slope(log_factor):
-        found = softmax(np.exp(log_factor) * scores, axis=1)
-        return np.sum(weight[:, np.newaxis] * (wanted - found) * scores)
+        odds = np.exp(np.exp(log_factor) * scores)
+        found = np.einsum("ij,ij->i", odds, scores) / odds.sum(axis=1)
+        return weight @ (wanted - found)
 
     return slope

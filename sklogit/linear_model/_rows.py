@@ -160,12 +160,16 @@ def scores_of(X, coef):
 
 def sum_of_rows(X, D):
     """Return the sum X^T D of rows with coefficients D, as float64."""
-    if D.ndim == 1 and not sparse.issparse(X):
+    if not sparse.issparse(X):
         # Weights that vanish beside the largest change nothing: once most rows are
         # right, only the few others are read a second time.
-        size = np.abs(D)
-        counting = size > size.max() * (np.finfo(D.dtype).eps / len(D))
-        if np.count_nonzero(counting) < _PART_COPIED * len(D):
-            return (D[counting] @ X[counting]).astype(np.float64)
-        return (D @ X).astype(np.float64)
+        size = np.abs(D) if D.ndim == 1 else np.abs(D).max(axis=1)
+        largest = size.max()
+        part = _PART_COPIED * len(D)
+        if size.sum() < part * largest:  # else more than that part counts
+            counting = size > largest * (np.finfo(D.dtype).eps / len(D))
+            if np.count_nonzero(counting) < part:
+                X, D = X[counting], D[counting]
+        if D.ndim == 1:
+            return (D @ X).astype(np.float64)
     return np.asarray(X.T @ D, dtype=np.float64)

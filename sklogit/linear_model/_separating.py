@@ -23,8 +23,8 @@ from ._probability import fit_scale
 from ._separation import Problem, Stopping, separate
 from ._verification import verify
 
-# The scale of the probabilities is one number: so many rows tell it well enough.
-_ROWS_FOR_SCALE = 20_000
+# The scale of the probabilities is one number: so many scores tell it well enough.
+_SCORES_FOR_SCALE = 10_000
 
 
 def _takes_plain_steps(self):
@@ -183,7 +183,7 @@ class SeparatingClassifier(
             Stopping("max_iter", max_iter=1),
             start=theta,
         )
-        solution.best = solution.theta
+        solution.best, solution.exact = solution.theta, False
         self._store(problem, solution)
         self.n_iter_ = n_iter
         # All of these speak of one chunk only.
@@ -325,7 +325,10 @@ class SeparatingClassifier(
         coef, intercept = problem.coordinates.to_coef(theta)
         self.coef_ = np.ascontiguousarray(coef.T, dtype=problem.dtype)
         self.intercept_ = intercept.astype(problem.dtype)
-        self.n_train_errors_, margins = verify(problem, self.coef_, self.intercept_)
+        if solution.exact and theta is solution.best:
+            self.n_train_errors_, margins = int(solution.n_errors[0]), solution.lower
+        else:
+            self.n_train_errors_, margins = verify(problem, self.coef_, self.intercept_)
         self.margin_ = float(margins.min())
         upper = float(solution.upper.min())
         self.margin_upper_bound_ = upper if problem.coordinates.is_plain else np.inf
@@ -341,7 +344,10 @@ class SeparatingClassifier(
 
     def _probability_scale(self, problem):
         """Factor of the scores, fitted to evenly spaced training rows."""
-        X, y, weight = problem.rows.sample(_ROWS_FOR_SCALE)
+        n_outputs = len(self.coef_)
+        X, y, weight = problem.rows.sample(max(_SCORES_FOR_SCALE // n_outputs, 1000))
+        weight = np.ones(len(y)) if weight is None else weight.astype(np.float64)
+        weight *= problem.total_weight / weight.sum()  # they stand for all rows
         scores = np.asarray(X @ self.coef_.T + self.intercept_, dtype=np.float64)
         if problem.kind == "binary":
             scores = scores[:, 0] * y
@@ -376,8 +382,7 @@ class SeparatingClassifier(
         else:
             if np.isfinite(self.margin_upper_bound_):
                 message += (
-                    "No separating margin can exceed "
-                    f"{self.margin_upper_bound_:.3g}. "
+                    f"No separating margin can exceed {self.margin_upper_bound_:.3g}. "
                 )
             message += "Increase max_iter, or scale the data (preconditioner='diag')."
         if self.on_nonseparable == "raise":

@@ -196,6 +196,9 @@ class Solution:
         Largest number of errors of a problem, at every iterate.
     interrupt : KeyboardInterrupt or None
         What ended the iterations early.
+    exact : bool
+        Whether n_errors and lower are those of the rows as they are, in float64, so
+        that they need no verification.
     """
 
     theta: np.ndarray
@@ -210,6 +213,7 @@ class Solution:
     n_iter: int = 0
     errors_path: list = field(default_factory=list)
     interrupt: BaseException | None = None
+    exact: bool = False
 
 
 def separate(problem, step, stopping, *, start=None, on_iteration=None):
@@ -295,8 +299,12 @@ class _Run:
 
     def finish(self):
         """Return the solution in the coordinates of the problem."""
-        self.solution.mean /= max(self.solution.n_iter, 1)
-        return self.solution
+        solution, problem = self.solution, self.problem
+        solution.mean /= max(solution.n_iter, 1)
+        one_problem = problem.kind != "ovr"  # whose margins are those of the classes
+        as_they_are = self.gram is None and problem.coordinates.is_plain
+        solution.exact = one_problem and as_they_are and problem.dtype == np.float64
+        return solution
 
     def _record(self, problem, evaluation):
         """Update certificates and the best iterate of the active problems."""

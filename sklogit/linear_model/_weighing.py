@@ -20,6 +20,7 @@ small, else at the least margin. So their ratios never become 0 / 0.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from ._rows import scores_of, sum_of_rows
 
@@ -102,9 +103,27 @@ class WeighBlock:
 
     def __call__(self, X, y, weight):
         """Return the `Sums` of a block."""
+        if self.coef is None and self.problem != "binary" and not self.intercept.any():
+            return self._at_zero(X, y, weight)
         scores = self._scores(X)
         D, sums = weigh(self.problem, self.weighting, scores, y, weight, self.classes)
         sums.rows = sum_of_rows(X, D).reshape(X.shape[1], -1)
+        return sums
+
+    def _at_zero(self, X, y, weight):
+        """Return the sums at zero, where the mean of a class stands for its rows."""
+        n = len(y)
+        weight = np.ones(n, dtype=X.dtype) if weight is None else weight
+        mass = np.bincount(y, weights=weight)
+        found = np.flatnonzero(mass)
+        of_class = sparse.csc_array((weight, y, np.arange(n + 1)), (len(mass), n))
+        totals = (of_class @ X)[found]
+        zeros = np.zeros((len(found), len(self.intercept)))
+        D, sums = weigh(
+            self.problem, self.weighting, zeros, found, mass[found], self.classes
+        )
+        sums.rows = np.asarray(totals.T @ (D / mass[found, np.newaxis]))
+        sums.n_errors = np.full_like(sums.n_errors, n)
         return sums
 
     def _scores(self, X):
@@ -147,8 +166,10 @@ class Evaluation:
 def make_evaluation(direction, sums, total_weight):
     """Make the evaluation of sums whose direction is given in some coordinates."""
     total = np.where(sums.total > 0, sums.total, 1.0)
-    with np.errstate(under="ignore"):
-        mean_weight = sums.total * np.exp(-sums.shift) / total_weight
+    mean_weight = sums.total / total_weight
+    if sums.shift.any():
+        with np.errstate(under="ignore"):
+            mean_weight = mean_weight * np.exp(-sums.shift)
     return Evaluation(
         direction / total, mean_weight, sums.n_errors, sums.error_weight, sums.margin
     )
@@ -171,24 +192,38 @@ def weigh(problem, weighting, scores, y, weight, classes):
         Class of each output, of a one-versus-rest problem.
     """
     if problem == "multinomial":
-        D, row_totals, margins, shift = _multinomial(scores, y, weighting)
+        D, row_totals, margins, least, shift = _multinomial(scores, y, weighting)
         if weight is not None:
             D *= weight[:, np.newaxis]
             row_totals *= weight
         total = row_totals.sum(dtype=np.float64, keepdims=True)
     else:
         signs = y if problem == "binary" else _one_vs_rest_signs(y, classes)
-        D, margins, shift = _binary(scores, signs, weighting)
+        D, margins, least, shift = _binary(scores, signs, weighting)
         if weight is not None:
             D *= weight if problem == "binary" else weight[:, np.newaxis]
-        total = np.atleast_1d(D.sum(axis=0, dtype=np.float64))
+        total = _column_sums(D)
         D *= signs
-    least = np.atleast_1d(margins.min(axis=0)).astype(np.float64)
+    n_errors, error_weight = _count_errors(margins, least, weight)
+    sums = Sums(None, _column_sums(D), total, shift, n_errors, error_weight, least)
+    return D, sums
+
+
+def _column_sums(D):
+    return D.sum(axis=0, dtype=np.float64, keepdims=D.ndim == 1)
+
+
+def _count_errors(margins, least, weight):
+    """Count margins that are not positive, and add up their weights."""
+    if least.min() > 0:
+        n_errors = np.zeros(len(least), dtype=int)
+        return n_errors, n_errors
     wrong = margins <= 0
-    n_errors = np.atleast_1d(np.count_nonzero(wrong, axis=0))
-    error_weight = n_errors if weight is None else np.atleast_1d(weight @ wrong)
-    constant = np.atleast_1d(D.sum(axis=0, dtype=np.float64))
-    return D, Sums(None, constant, total, shift, n_errors, error_weight, least)
+    if wrong.ndim == 1:  # without an axis NumPy counts several times as fast
+        n_errors = np.array([np.count_nonzero(wrong)])
+    else:
+        n_errors = np.count_nonzero(wrong, axis=0)
+    return n_errors, n_errors if weight is None else np.atleast_1d(weight @ wrong)
 
 
 def _one_vs_rest_signs(y, classes):
@@ -197,7 +232,6 @@ def _one_vs_rest_signs(y, classes):
 
 def _shift(weighting, least):
     """Exponent to keep out of the weights, given the least margin."""
-    least = np.atleast_1d(least).astype(np.float64)
     if weighting == "perceptron":
         return np.zeros_like(least)
     if weighting == "exponential":
@@ -211,28 +245,32 @@ def _largest_exponent(dtype):
 
 
 def _binary(scores, signs, weighting):
-    """Weights, margins and shift of independent binary problems."""
+    """Weights, margins, least margins and shift of independent binary problems."""
     margins = np.multiply(scores, signs, out=scores, casting="same_kind")
-    shift = _shift(weighting, margins.min(axis=0))
+    least = margins.min(axis=0, keepdims=margins.ndim == 1).astype(np.float64)
+    shift = _shift(weighting, least)
     if weighting == "perceptron":
-        return (margins <= 0).astype(margins.dtype), margins, shift
-    weights = margins - shift.astype(margins.dtype) if shift.any() else margins.copy()
-    np.minimum(weights, _largest_exponent(weights.dtype), out=weights)
+        return (margins <= 0).astype(margins.dtype), margins, least, shift
+    weights = margins
+    if shift.any():
+        weights = margins - shift.astype(margins.dtype)
+    weights = np.minimum(weights, _largest_exponent(weights.dtype))
     np.exp(weights, out=weights)
     if weighting == "logistic":
         weights += (shift == 0).astype(weights.dtype)
-    np.reciprocal(weights, out=weights)
-    return weights, margins, shift
+    np.divide(1, weights, out=weights)  # np.reciprocal is not vectorised
+    return weights, margins, least, shift
 
 
 def _multinomial(scores, y, weighting):
-    """Weights (negative but at the true class), their row sums, margins and shift."""
+    """Weights (negative but at the true class), row sums, margins, least, shift."""
     rows = np.arange(len(y))
     scores -= scores[rows, y][:, np.newaxis]
     scores[rows, y] = -np.inf
     largest = scores.max(axis=1)
     margins = -largest
-    shift = _shift(weighting, margins.min())
+    least = margins.min(keepdims=True).astype(np.float64)
+    shift = _shift(weighting, least)
     if weighting == "perceptron":
         ties = (scores == largest[:, np.newaxis]).astype(scores.dtype)
         wrong = (margins <= 0).astype(scores.dtype)
@@ -248,4 +286,4 @@ def _multinomial(scores, y, weighting):
     row_totals = D.sum(axis=1)
     np.negative(D, out=D)
     D[rows, y] = row_totals
-    return D, row_totals, margins, shift
+    return D, row_totals, margins, least, shift
