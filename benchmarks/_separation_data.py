@@ -129,14 +129,6 @@ def wine_against_rest():
     return X, (y == 1).astype(int)
 
 
-def flipped():
-    """Digits 3 and 5 with ten labels changed."""
-    X, y = digits_pair()
-    y = y.copy()
-    y[:10] = 1 - y[:10]
-    return X, y
-
-
 def random_labels():
     """Random labels of normal rows, 2000 x 20."""
     rng = np.random.default_rng(0)

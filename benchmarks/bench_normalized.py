@@ -78,14 +78,15 @@ def _sgd(loss, alpha, max_iter):
     )
 
 
-# Of solvers with a free penalty, the one that needs fewer iterations counts.
+# Of solvers with a free penalty, the one that needs fewer iterations counts. LinearSVC
+# with a tolerance near rounding (1e-12) goes astray: with 1e-8 it does not.
 PEERS = {
     "lbfgs": [lambda m: logistic("lbfgs", m)],
     "newton-cholesky": [lambda m: logistic("newton-cholesky", m)],
     "Perceptron": [lambda m: Perceptron(tol=None, max_iter=m, random_state=0)],
     "LinearSVC": [
         lambda m, C=C: LinearSVC(
-            loss="hinge", C=C, tol=1e-12, max_iter=m, random_state=0
+            loss="hinge", C=C, tol=1e-8, max_iter=m, random_state=0
         )
         for C in (1.0, 1e4)
     ],
@@ -271,6 +272,8 @@ def own_stopping(repeats):
         makers = dict(DEFAULTS)
         if X.shape[1] * len(np.unique(y)) > 5000:
             del makers["newton-cholesky, C=1e8"]
+        if name == "100 classes":  # both take about 20 s
+            del makers["LinearSVC"], makers["SGD hinge"]
         times, fitted = cpu_times(
             *[lambda m=m, X=X, y=y: m().fit(X, y) for m in makers.values()],
             repeats=1 if name == "100 classes" else repeats,
@@ -355,33 +358,42 @@ def margin(repeats):
         def libsvm(X=X, y=y):
             return SVC(kernel="linear", C=1e8).fit(X, y)
 
-        times, fitted = cpu_times(ours, *peers, libsvm, repeats=repeats)
+        reached = [peer for peer in (*peers, libsvm) if peer is not None]
+        times, fitted = cpu_times(ours, *reached, repeats=repeats)
+        times = [1e3 * t for t in times]
+        first, second, last = (
+            times[1 + reached.index(peer)] if peer is not None else "-"
+            for peer in (*peers, libsvm)
+        )
         rows.append(
             {
                 "data": name,
                 "margin at least": fitted[0].margin_,
                 "margin at most": fitted[0].margin_upper_bound_,
                 "iterations": fitted[0].n_iter_,
-                "ours, certified 10 % (ms)": 1e3 * times[0],
-                "LinearSVC within 10 % (ms)": 1e3 * times[1],
-                "LinearSVC within 1 % (ms)": 1e3 * times[2],
-                "SVC (ms)": 1e3 * times[3],
-                "LinearSVC / ours": times[1] / times[0],
+                "ours, certified 10 % (ms)": times[0],
+                "LinearSVC within 10 % (ms)": first,
+                "LinearSVC within 1 % (ms)": second,
+                "SVC (ms)": last,
+                "LinearSVC / ours": "-" if first == "-" else first / times[0],
             }
         )
     report("normalized_margin", rows)
 
 
 def _liblinear_to(margin, X, y):
-    """Return the fit with the fewest iterations of a grid that reaches a margin."""
-    for max_iter in 2 ** np.arange(20):
+    """Return the fit with the fewest iterations of a grid that reaches a margin.
+
+    None if 2 ** 15 iterations are too few.
+    """
+    for max_iter in 2 ** np.arange(16):
         for C in (1e0, 1e2, 1e4, 1e6):
             classifier = LinearSVC(
-                loss="hinge", C=C, tol=1e-12, max_iter=int(max_iter), random_state=0
+                loss="hinge", C=C, tol=1e-8, max_iter=int(max_iter), random_state=0
             )
             if geometric_margin(classifier.fit(X, y), X, y) >= margin:
                 return lambda: classifier.fit(X, y)
-    raise AssertionError("LinearSVC does not reach the margin")
+    return None
 
 
 def highs(X, y):
@@ -411,14 +423,14 @@ def separability(peer_times, repeats):
     for name in ("digits 3 or 5", "tall", "100 classes", "rare class", "wide", "wine"):
         X, y = DATA[name]()
         rows.append(_answer(name, X, y, repeats, peer_times[name]))
-    for name in ("breast cancer", "feature scales", "sparse text"):
+    for name in ("breast cancer", "feature scales"):
         X, y = DATA[name]()
         rows.append(_answer(name, X, y, min(repeats, 2), peer_times[name]))
-    sets = {"random labels": data.random_labels(), "digits flipped": data.flipped()}
-    sets |= {name: data.libsvm(name) for name in NOT_SEPARABLE[:2]}
+    sets = {"random labels": data.random_labels()}
+    sets |= {name: data.libsvm(name) for name in NOT_SEPARABLE}
     for name, loaded in sets.items():
         if loaded is not None:
-            rows.append(_answer(name, *loaded, min(repeats, 2)))
+            rows.append(_answer(name, *loaded, 1))
     report("normalized_separability", rows)
 
 
@@ -454,7 +466,7 @@ def _answer(name, X, y, repeats, peers=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--limit", type=float, default=3.0, help="seconds a fit")
+    parser.add_argument("--limit", type=float, default=1.5, help="seconds a fit")
     args = parser.parse_args()
     versions()
     warnings.simplefilter("ignore")

@@ -5,6 +5,9 @@ from ._normalized import BatchPerceptron, NormalizedLogisticRegression
 from ._path import normalized_gd_path
 from ._separability import SeparabilityReport, linear_separability
 from ._separation_display import SeparationCurveDisplay
+from ._surrogate_finite_differences import finite_difference_oracle
+from ._target_surrogate_classifier import TargetSurrogateClassifier
+from ._target_surrogate_regressor import TargetSurrogateRegressor
 
 __all__ = [
     "BatchPerceptron",
@@ -12,7 +15,10 @@ __all__ = [
     "OracleBudgetExceeded",
     "SeparabilityReport",
     "SeparationCurveDisplay",
+    "TargetSurrogateClassifier",
+    "TargetSurrogateRegressor",
     "expensive_oracle",
+    "finite_difference_oracle",
     "linear_separability",
     "normalized_gd_path",
 ]

@@ -16,7 +16,8 @@ class SeparationCurveDisplay:
     """Training errors, loss and margin against iterations, a line for each step size.
 
     With large steps the loss is high and separation close: the picture shows both. A
-    dot marks the first iterate without training errors.
+    dot marks the first iterate without training errors, where the lines of errors and
+    loss end; the bounds of the margin go on.
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ class SeparationCurveDisplay:
         fit_intercept : bool, default=True
             Whether to append a column of ones to X.
         stop : bool, default=False
-            Whether to end a path where it separates. Otherwise it goes on to
-            `max_iter`, and the bounds of the margin approach each other.
+            Whether to end a path where it separates. Otherwise the bounds of the margin
+            are followed to `max_iter`.
         ax : sequence of 3 matplotlib Axes, default=None
             Where to draw; None makes a figure.
         **kwargs
@@ -213,7 +214,7 @@ class SeparationCurveDisplay:
         self.axes_ = stacked_axes(ax, name, 3, figsize=(6.4, 8))
         self.figure_ = self.axes_[0].figure
         colormap = import_optional("matplotlib", name).colormaps.get_cmap(cmap)
-        colors = colormap(np.linspace(0.1, 0.9, len(self.paths)))
+        colors = colormap(np.linspace(0.2, 0.95, len(self.paths)))
         options = {"linewidth": 1.6, **line_options}
         self.lines_ = np.array(
             [
@@ -222,6 +223,9 @@ class SeparationCurveDisplay:
             ]
         )
         self._label()
+        for panel in self.axes_[2:] if ax is None else self.axes_:
+            panel.set_xlabel("iteration")
+        self._add_legends(outside=ax is None)
         return self
 
     def _label(self):
@@ -234,36 +238,54 @@ class SeparationCurveDisplay:
         errors.set_ylim(-0.35, 2 * most)
         errors.set_ylabel("training errors")
         loss.set(yscale="log", ylabel="mean loss")
-        margin.set(yscale="log", ylabel="margin", xlabel="iteration")
+        margin.set(yscale="log", ylabel="margin")
+        longest = max(len(path["n_errors"]) for path in self.paths.values()) - 1
         for ax in self.axes_:
-            ax.set_xscale("log")
+            ax.set(xscale="log", xlim=(0.8, 1.25 * longest))
             ax.grid(alpha=0.3)
-        errors.legend(self.lines_[:, 0], list(self.paths), title=self.title)
-        margin.legend(
-            self.lines_[0, [3, 2]], ["upper bound", "lower bound"], loc="best"
-        )
+
+    def _add_legends(self, outside):
+        labels = list(self.paths)
+        owner, options = self.axes_[0], {"title": self.title}
+        if outside:
+            owner = self.figure_
+            options |= {"loc": "outside upper center", "ncols": min(len(labels), 4)}
+        owner.legend(self.lines_[:, 0], labels, **options)
+        line = import_optional("matplotlib.lines", type(self).__name__).Line2D
+        meaning = {
+            "upper bound": {"linestyle": "--"},
+            "lower bound": {"linestyle": "-"},
+            "first iterate without errors": {"linestyle": "", "marker": "o"},
+        }
+        handles = [line([], [], color="0.3", **style) for style in meaning.values()]
+        self.axes_[2].legend(handles, list(meaning))
 
 
 def _draw_path(axes, path, color, options):
-    t = np.arange(len(path["n_errors"]))
-    # Bounds hold from the iterate on that proved them. A margin that is not positive
-    # has no place on a logarithmic axis: the line starts where the path separates.
-    lower = np.maximum.accumulate(path["margin_lower"])
+    # At t = 0 all paths are the same, and a logarithmic axis has no zero.
+    t = np.arange(1, len(path["n_errors"]))
+    separated = np.flatnonzero(path["n_errors"][1:] == 0)[:1]
+    end = separated[0] + 1 if len(separated) else None
+    # A bound holds from the iterate on that proves it. A margin that is not positive
+    # has no place on a logarithmic axis: its line starts at separation.
+    lower = np.maximum.accumulate(path["margin_lower"])[1:]
+    upper = np.minimum.accumulate(path["margin_upper"])[1:]
     curves = [
-        (axes[0], path["n_errors"], "-"),
-        (axes[1], path["loss"].clip(_LOSS_FLOOR), "-"),
+        (axes[0], path["n_errors"][1:][:end], "-"),
+        (axes[1], path["loss"][1:][:end].clip(_LOSS_FLOOR), "-"),
         (axes[2], np.where(lower > 0, lower, np.nan), "-"),
-        (axes[2], np.minimum.accumulate(path["margin_upper"]), "--"),
+        (axes[2], upper, "--"),
     ]
-    separated = np.flatnonzero(path["n_errors"] == 0)[:1]
-    lines = []
-    for ax, values, style in curves:
-        # At t = 0 all paths are the same, and a logarithmic axis has no zero.
-        style = {"color": color, "linestyle": style, **options}
-        lines += ax.plot(t[1:], values[1:], **style)
-        if style["linestyle"] == "-":
-            ax.plot(t[separated], values[separated], "o", color=color, markersize=6)
-    return lines
+    for ax, values, _ in curves[:3]:
+        ax.plot(t[separated], values[separated], "o", color=color, markersize=6)
+    return [
+        ax.plot(
+            t[: len(values)],
+            values,
+            **{"color": color, "linestyle": style, **options},
+        )[0]
+        for ax, values, style in curves
+    ]
 
 
 def _check_plain(estimator):

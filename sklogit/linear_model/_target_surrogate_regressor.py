@@ -1,0 +1,344 @@
+"""Linear regression with few calls of an expensive loss."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.callback import with_callbacks
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._state import restore_on_failure
+from ._surrogate_estimator import TargetSurrogateEstimator
+from ._surrogate_losses import regression_loss
+
+
+class TargetSurrogateRegressor(
+    MultiOutputMixin, RegressorMixin, TargetSurrogateEstimator
+):
+    r"""Linear regressor for a loss that is expensive to call.
+
+    The loss is an oracle: called with the predictions for all samples it returns the
+    loss and its gradient by the predictions. All that the parameters learn from a call
+    costs no further one, so that few calls are needed; they are counted, and never
+    exceed `max_oracle_calls`.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "huber", "poisson"} or callable, default="squared_error"
+        Half the squared error, linear beyond `delta` with "huber"; half the Poisson
+        deviance with logarithmic link; or ``oracle(Z, y, sample_weight) -> (loss, G)``,
+        see Notes.
+    delta : float, default=1.0
+        Error at which the Huber loss becomes linear.
+    eta : "auto" or float, default="auto"
+        First step in target space. "auto" is 1/L, L the smoothness of a sample's loss
+        by its targets (1 for all
+        names; Poisson has no L), and 1 for a callable.
+    step_rule : str, default="adaptive"
+        One of "adaptive", "armijo", "constant", "sqrt", "exponential" and "adagrad".
+        "adaptive" checks each step and adapts it: with ``outer="plain"`` it is halved
+        until the loss falls as the surrogate promised, and doubled when it can be;
+        "armijo" is content with a fifth of that. The others take what `eta` says, one
+        oracle call a step: `eta`; eta/sqrt(t); eta T^(-t/T), T = `max_oracle_calls`;
+        eta over the root of the sum of all mean squared gradients. They are for
+        ``outer="plain"``, "constant" for "momentum" too.
+    inner : {"exact", "cg", "armijo"}, default="exact"
+        How the surrogate is minimised; none of them calls the oracle. "exact": by one
+        factorisation for the whole fit, Cholesky, or QR and SVD where that is
+        inaccurate, of the dual if there are fewer samples than features; sparse data of
+        more than 2000 features use conjugate gradients to convergence. "cg":
+        `inner_steps` conjugate gradient steps. "armijo": `inner_steps` gradient steps;
+        the exact step size on the quadratic replaces the backtracking of the paper.
+    outer : {"lbfgs", "momentum", "plain"}, default="lbfgs"
+        What is done with the surrogates. "lbfgs": L-BFGS in coordinates in which the
+        features are white, with a Wolfe line search whose trials are oracle calls.
+        "momentum": accelerated steps with restarts. "plain": minimise one surrogate
+        after the other. The last two suit noisy oracles.
+    inner_steps : int, default=20
+        Steps of the inner solvers "cg" and "armijo".
+    alpha : float, default=0.0
+        Penalty alpha/2 ||coef||^2, added to the mean loss without asking the oracle.
+    batch_size : int or None, default=None
+        Rows of an outer step; None is all. Batches need ``outer="plain"`` and a step
+        rule that does not check. Prefer ``inner="armijo"`` and few `inner_steps`, about
+        5: an exact solve fits its batch and forgets the others.
+    max_oracle_calls : int, default=100
+        Most calls of the oracle in a fit, trials of the line search included.
+    tol : float, default=1e-4
+        The fit has converged when the part of the gradient in target space that the
+        model can follow is `tol` times the largest gradient met.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept; it is not penalised.
+    warm_start : bool, default=False
+        Whether `fit` starts from the coefficients of the last one.
+    oracle_budget_cost : float or None, default=None
+        Cost of one oracle call, in any unit; gives ``oracle_cost_``.
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the batches.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients.
+    intercept_ : float or ndarray of shape (n_outputs,)
+        Intercept.
+    n_oracle_calls_ : int
+        Calls of the oracle, failed trials included.
+    oracle_cost_ : float
+        Their cost; only with `oracle_budget_cost`.
+    n_iter_ : int
+        Outer steps.
+    n_inner_iter_ : int
+        Steps of the inner solver; exact solves count as one.
+    loss_curve_ : ndarray
+        Objective (loss and penalty) at the start and after each outer step; for step
+        rules that do not check, at each call of the oracle.
+    eta_ : float
+        Last step in target space; of L-BFGS the multiple of the inner solver's inverse.
+    converged_ : bool
+        Whether `tol` was reached, or the accuracy of the numbers.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had any.
+
+    See Also
+    --------
+    TargetSurrogateClassifier : The same for classification.
+    expensive_oracle : Counts, limits and delays the calls of an oracle.
+    finite_difference_oracle : Makes an oracle of a loss without gradients.
+
+    Notes
+    -----
+    With the targets :math:`Z = f(\theta) = X W + 1 b^\top` of the current model, one
+    call of the oracle gives the loss and the gradient :math:`G_i` of every sample's
+    loss. The surrogate
+
+    .. math:: s(\theta) = \frac1n \sum_i \langle G_i, f_i(\theta) - z_i\rangle
+              + \frac{1}{2\eta} \|f_i(\theta) - z_i\|^2
+
+    needs no more calls, and is minimised by
+    :math:`W - \eta (X^\top X)^{+} X^\top G`: the conditioning of X drops out. For
+    :math:`\eta \le 1/L` loss plus surrogate is an upper bound of the new loss. L-BFGS
+    starts from the same preconditioner; on easy problems, or against L-BFGS on features
+    whitened beforehand, it saves nothing. For a cheap loss use an ordinary solver.
+
+    The oracle is called with a copy of Z in the dtype of X, and with y; both have the
+    shape (n_samples, n_outputs), also for one output.
+    `sample_weight` is what was passed to `fit`, None without. The oracle returns the
+    pair (loss, G): the (weighted) mean loss, and the gradient of every sample's own
+    loss, neither weighted nor divided by n, of the shape of Z. Row i of G may depend on
+    row i of Z only. What is returned is checked, and every call is
+    counted. When the budget ends first, or the oracle itself refuses a call with
+    `OracleBudgetExceeded`, the best iterate is kept, with a `ConvergenceWarning`.
+
+    Ctrl-C keeps the best iterate as the fitted state and raises on; after other errors
+    the estimator is as before. Callbacks of scikit-learn (`ProgressBar`,
+    `ScoringMonitor`) follow the outer steps.
+
+    References
+    ----------
+    .. [1] "Target-based Surrogates for Stochastic Optimization", arXiv:2302.02607.
+
+    Examples
+    --------
+    A simulator tells what an action costs, here an overshoot three times as much as a
+    shortfall:
+
+    >>> import numpy as np
+    >>> from sklogit.linear_model import TargetSurrogateRegressor, expensive_oracle
+    >>> def simulator(Z, y, sample_weight):
+    ...     error = Z - y
+    ...     cost = np.where(error > 0, 3.0, 1.0)
+    ...     return np.mean(cost * error**2) / 2, cost * error
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 5))
+    >>> y = X @ np.arange(5.0) + rng.standard_normal(200)
+    >>> oracle = expensive_oracle(simulator, cost_s=0.001)
+    >>> model = TargetSurrogateRegressor(oracle, max_oracle_calls=30).fit(X, y)
+    >>> model.converged_, oracle.n_calls == model.n_oracle_calls_
+    (True, True)
+    >>> bool(np.mean(model.predict(X) > y) < 0.4)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "loss": [StrOptions({"squared_error", "huber", "poisson"}), callable],
+        "delta": [Interval(Real, 0, None, closed="neither")],
+        **TargetSurrogateEstimator._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        *,
+        delta=1.0,
+        eta="auto",
+        step_rule="adaptive",
+        inner="exact",
+        outer="lbfgs",
+        inner_steps=20,
+        alpha=0.0,
+        batch_size=None,
+        max_oracle_calls=100,
+        tol=1e-4,
+        fit_intercept=True,
+        warm_start=False,
+        oracle_budget_cost=None,
+        random_state=None,
+    ):
+        self.loss = loss
+        self.delta = delta
+        self.eta = eta
+        self.step_rule = step_rule
+        self.inner = inner
+        self.outer = outer
+        self.inner_steps = inner_steps
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_oracle_calls = max_oracle_calls
+        self.tol = tol
+        self.fit_intercept = fit_intercept
+        self.warm_start = warm_start
+        self.oracle_budget_cost = oracle_budget_cost
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None):
+        """Fit the regressor.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; a weight of 2 is the same as a repeated row.
+
+        Returns
+        -------
+        self : object
+            The fitted regressor.
+
+        Raises
+        ------
+        TypeError
+            If the oracle returns no pair of real numbers.
+        ValueError
+            If parameters contradict each other, y is not as the loss needs it, or the
+            oracle returns a wrong shape or a value that is not finite.
+        OracleBudgetExceeded
+            If the oracle refuses its first call.
+        KeyboardInterrupt
+            On Ctrl-C; the estimator then has the best coefficients found until then.
+        """
+        self._check_combination()
+        context = self._init_callback_context(max_subtasks=self.max_oracle_calls)
+        interrupt = self._fit(X, y, sample_weight, context)
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    @restore_on_failure
+    def _fit(self, X, y, sample_weight, context):
+        """Fit, and return the KeyboardInterrupt that ended it, or None."""
+        X, y, sample_weight = self._check_values(X, y, sample_weight)
+        self._one_dimensional = y.ndim == 1
+        columns = y.reshape(len(y), -1)
+        loss = regression_loss(self.loss, self.delta)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        fit = self._solve(
+            X,
+            columns,
+            sample_weight,
+            loss,
+            columns.shape[1],
+            self._reporter(context, X, y),
+        )
+        self._store(fit)
+        context.call_on_fit_task_end(
+            estimator=self, X=X, y=y, reconstruction_attributes={}
+        )
+        self._warn(fit, loss.oracle)
+        return fit.interrupt
+
+    def _check_values(self, X, y, sample_weight, reset=True):
+        X, y, sample_weight = self._check_data(
+            X, y, sample_weight, reset, multi_output=True, y_numeric=True
+        )
+        y = y.astype(X.dtype, copy=False)
+        if self.loss == "poisson" and (y < 0).any():
+            raise ValueError(
+                f"loss='poisson' needs y >= 0, found values down to {y.min()}."
+            )
+        return X, y, sample_weight
+
+    def _shaped(self, fit):
+        if self._one_dimensional:
+            return fit.coef[0], fit.intercept[0]
+        return fit.coef, fit.intercept
+
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Take one outer step on a chunk of data, with one oracle call.
+
+        It is a plain step of size `eta`, or what `step_rule` gives if it does not check
+        steps, whatever `outer` is. The counts go on from step to step;
+        `max_oracle_calls` limits `fit` only.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A chunk.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Its true values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights.
+
+        Returns
+        -------
+        self : object
+            The regressor after the step.
+
+        Raises
+        ------
+        ValueError
+            If y has another number of outputs than before.
+        """
+        fitted = hasattr(self, "coef_")
+        X, y, sample_weight = self._check_values(X, y, sample_weight, reset=not fitted)
+        columns = y.reshape(len(y), -1)
+        if fitted and columns.shape[1] != np.atleast_2d(self.coef_).shape[0]:
+            raise ValueError(
+                f"y has {columns.shape[1]} outputs, the fitted model has "
+                f"{np.atleast_2d(self.coef_).shape[0]}."
+            )
+        if not fitted:
+            self._one_dimensional = y.ndim == 1
+        loss = regression_loss(self.loss, self.delta)
+        self._one_step(X, columns, sample_weight, loss, columns.shape[1])
+        return self
+
+    def predict(self, X):
+        """Predict.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Targets Z of the model; their exponential for ``loss="poisson"``.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+        )
+        Z = X @ self.coef_.T + self.intercept_
+        return np.exp(Z) if self.loss == "poisson" else Z
