@@ -39,8 +39,8 @@ class GramProblem:
         """Whether it is time to change: as many sweeps are done as the change costs."""
         rows = problem.rows
         n, d = rows.X.shape
-        dense_in_memory = isinstance(rows, Rows) and isinstance(rows.X, np.ndarray)
-        return dense_in_memory and 2 * n < d and n_iter >= max(8, _PART_OF_ROWS * n)
+        in_memory = isinstance(rows, Rows) and rows.is_dense_in_memory
+        return in_memory and 2 * n < d and n_iter >= max(8, _PART_OF_ROWS * n)
 
     def from_theta(self, theta):
         """Coefficients of one of the vectors."""

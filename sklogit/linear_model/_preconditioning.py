@@ -12,6 +12,9 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
+# Squares of float32 numbers leave the range of float32 long before the numbers do.
+_SMALL_SQUARE = 1e-30
+
 
 @dataclass
 class Coordinates:
@@ -76,7 +79,7 @@ class Coordinates:
         return np.vstack([rows, self.constant * constant])
 
     def squared_norms(self, X):
-        """Squared norms of transformed rows, of the dtype of X."""
+        """Squared norms of transformed rows."""
         if self.is_plain:
             return _squared_norms(X) + self.constant**2
         if sparse.issparse(X):
@@ -95,11 +98,12 @@ class Coordinates:
     def _squared_norms_sparse(self, X):
         scale = self.matrix**2
         mean = np.zeros_like(scale) if self.mean is None else self.mean
+        X = X.astype(np.float64)
         squares = X.multiply(X) @ scale
         rest = (scale * mean) @ mean + self.constant**2
         norms = squares - 2 * (X @ (scale * mean)) + rest
         # What cancelled must not end below zero; norms may be a little too large.
-        return (norms + 1e-12 * (squares + rest)).astype(X.dtype)
+        return norms + 1e-12 * (squares + rest)
 
     def _times_matrix(self, coef):
         if self.matrix is None:
@@ -110,9 +114,14 @@ class Coordinates:
 
 
 def _squared_norms(X):
-    if sparse.issparse(X):
-        return np.asarray(X.multiply(X).sum(axis=1)).ravel()
-    return np.einsum("ij,ij->i", X, X)
+    with np.errstate(over="ignore", under="ignore"):
+        if sparse.issparse(X):
+            squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
+        else:
+            squares = np.einsum("ij,ij->i", X, X)
+    if X.dtype == np.float32 and not _SMALL_SQUARE < squares.max() < np.inf:
+        return _squared_norms(X.astype(np.float64))
+    return squares
 
 
 def make_coordinates(rows, preconditioner, constant):
@@ -181,6 +190,7 @@ def _sum_of_squares_sparse(X, weight, mean):
     if weight is None:
         weight = np.ones(X.shape[0])
     X = X.tocsr().astype(np.float64)
+    X.sum_duplicates()
     if mean is None:
         return np.asarray(weight @ X.multiply(X)).ravel(), weight.sum()
     # Stored values about the mean, and what is not stored counts as zero.

@@ -51,29 +51,40 @@ class Rows:
             weight = None if self.weight is None else self.weight[block]
             yield function(self._rows_of(block), self.y[block], weight)
 
+    @property
+    def is_dense_in_memory(self):
+        """Whether the rows are an array, and not mapped from a file."""
+        array = self.X
+        while isinstance(array, np.ndarray):
+            if isinstance(array, np.memmap):
+                return False
+            array = array.base
+        return not sparse.issparse(self.X)
+
     def labelled(self, y):
         """Return the rows with other labels."""
         return Rows(self.X, y, self.weight)
 
     def weighted(self, weight):
         """Return the rows of positive weight, with these weights."""
+        weight = weight.astype(self.X.dtype)
         kept = weight > 0
         if kept.all():
-            return Rows(self.X, self.y, weight.astype(self.X.dtype))
-        return Rows(self.X[kept], self.y[kept], weight[kept].astype(self.X.dtype))
+            return Rows(self.X, self.y, weight)
+        return Rows(self.X[kept], self.y[kept], weight[kept])
 
     def sample(self, size):
-        """Return about `size` evenly spaced rows: X, y and weight."""
+        """Return about `size` evenly spaced rows."""
         every = slice(None, None, -(-self.n_rows // size))
         weight = None if self.weight is None else self.weight[every]
-        return self.X[every], self.y[every], weight
+        return Rows(self.X[every], self.y[every], weight)
 
     def _block_rows(self, n_outputs):
         n, d = self.X.shape
         if sparse.issparse(self.X):
             return max(1, _SPARSE_BLOCK_SCORES // n_outputs)
         if self.X.nbytes <= _SINGLE_BLOCK_BYTES:
-            return n
+            return max(1, n)  # a block of Dask may be empty
         return max(1, _BLOCK_BYTES // (d * self.X.itemsize))
 
     def _rows_of(self, block):
@@ -132,17 +143,17 @@ class DaskRows:
 
     def weighted(self, weight):
         """Return the rows of positive weight, with these weights."""
-        kept = weight > 0
         weight = weight.astype(self.X.dtype)
+        kept = weight > 0
         if kept.all():
             return DaskRows(self.X, self.y, weight)
         return DaskRows(self.X[np.flatnonzero(kept)], self.y[kept], weight[kept])
 
     def sample(self, size):
-        """Return about `size` evenly spaced rows in memory: X, y and weight."""
+        """Return about `size` evenly spaced rows."""
         every = slice(None, None, -(-self.n_rows // size))
         weight = None if self.weight is None else self.weight[every]
-        return np.asarray(self.X[every]), self.y[every], weight
+        return DaskRows(self.X[every], self.y[every], weight)
 
 
 def _on_block(function, X, y, weight):

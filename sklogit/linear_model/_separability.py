@@ -16,6 +16,8 @@ from ._verification import verify
 # Steps tried before the exact method: what is easy to separate needs fewer.
 _FIRST_STEPS = 50
 _STEP_SIZE = 100.0
+# The exact method keeps dense factors of this size squared: seconds, not minutes.
+_MOST_COORDINATES = 3000
 
 
 @dataclass
@@ -33,7 +35,7 @@ class SeparabilityReport:
     margin_upper : float
         No separator has a larger margin.
     n_iter : int
-        Iterations of all methods.
+        Passes over the data of all methods.
     coef : ndarray of shape (1, n_features) or (n_classes, n_features)
         Best coefficients found.
     intercept : ndarray of shape (1,) or (n_classes,)
@@ -86,11 +88,10 @@ def linear_separability(X, y, *, tol=1e-3, max_iter=10000, fit_intercept=True):
         Labels. With more than two classes, separable means that one linear score a
         class puts the own class of every row strictly first.
     tol : float, default=1e-3
-        If the exact answer takes more than `max_iter` iterations, the data count as not
-        separable when no margin above ``tol * R`` is possible, with the largest norm R
-        of a row.
+        Where the exact method gives no answer, the data count as not separable when no
+        margin above ``tol * R`` is possible, with the largest norm R of a row.
     max_iter : int, default=10000
-        Most iterations of each method; an iteration is a pass over the data.
+        Most iterations of each method.
     fit_intercept : bool, default=True
         Whether to append a constant feature of 1. It counts in the margins.
 
@@ -113,6 +114,9 @@ def linear_separability(X, y, *, tol=1e-3, max_iter=10000, fit_intercept=True):
     The largest margin of a unit vector is the least norm in the convex hull of the
     signed rows :math:`y_i a_i`. It is zero, up to rounding, exactly if nothing
     separates the data (Gordan's theorem).
+
+    With more than 3000 coefficients, and on Dask arrays, the exact method is left out,
+    and accelerated steps of `NormalizedLogisticRegression` decide within `tol`.
 
     References
     ----------
@@ -138,7 +142,8 @@ def linear_separability(X, y, *, tol=1e-3, max_iter=10000, fit_intercept=True):
         GradientStep(_STEP_SIZE / (problem.radius**2 or 1.0)),
         Stopping(separability_tol=0.0, max_iter=min(_FIRST_STEPS, max_iter)),
     )
-    if report.separable is None and not is_dask_array(rows.X):
+    small = problem.n_coordinates * n_outputs <= _MOST_COORDINATES
+    if report.separable is None and small and not is_dask_array(rows.X):
         report.solve_exactly(max_iter)
     if report.separable is None:
         report.step(
@@ -179,7 +184,7 @@ class _Search:
         else:
             hull = MulticlassRows(rows.X, rows.y, self.problem.n_outputs, constant)
         point = min_norm_point(hull, max_iter=max_iter)
-        self.n_iter += point.n_iter
+        self.n_iter += point.n_passes
         self.upper = min(self.upper, point.norm)
         if point.status == "not separable":
             self.separable, self.upper = False, 0.0

@@ -1,6 +1,7 @@
 """What classifiers that separate their training data share."""
 
 import warnings
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -35,6 +36,10 @@ def _takes_plain_steps(self):
                 f"{getattr(self, name)!r}."
             )
     return True
+
+
+def _scores(coef, intercept, X, y, weight):
+    return X @ coef.T + intercept
 
 
 class SeparatingClassifier(
@@ -107,6 +112,7 @@ class SeparatingClassifier(
         n_outputs = 1 if kind == "binary" else len(classes)
         start = self._start(coordinates, classes, n_outputs)
         problem = Problem(rows, coordinates, kind, n_outputs)
+        self._radius = problem.radius if coordinates.is_plain else 0.0
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         solution = separate(
             problem,
@@ -160,6 +166,11 @@ class SeparatingClassifier(
             If `classes` is missing or differs from that of an earlier call, or y has
             other labels.
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all data, partial_fit has a chunk: give "
+                "the weights as a dict."
+            )
         first = _check_partial_fit_first_call(self, classes)
         rows, _, _, y = labelled_rows(
             self, X, y, sample_weight, classes=self.classes_, reset=first
@@ -175,7 +186,7 @@ class SeparatingClassifier(
         )
         theta = np.zeros((problem.n_coordinates, problem.n_outputs))
         if not first:
-            theta = coordinates.from_coef(self.coef_.T, self.intercept_)
+            theta = coordinates.from_coef(self._dense_coef().T, self.intercept_)
         n_iter = 1 if first else self.n_iter_ + 1
         solution = separate(
             problem,
@@ -247,11 +258,21 @@ class SeparatingClassifier(
         """Multiply the weights by those of the classes; drop rows of weight zero."""
         weight = rows.weight
         if self.class_weight is not None:
-            of_class = compute_class_weight(
-                self.class_weight, classes=classes, y=y, sample_weight=weight
-            )
+            with np.errstate(divide="ignore"):  # a class without weight
+                of_class = compute_class_weight(
+                    self.class_weight, classes=classes, y=y, sample_weight=weight
+                )
+            if not (of_class >= 0).all():
+                raise ValueError(
+                    f"class_weight must not be negative or NaN, got {of_class} for "
+                    f"the classes {classes}."
+                )
             of_row = of_class[np.searchsorted(classes, y)]
-            weight = of_row if weight is None else weight * of_row
+            if weight is not None:
+                of_row = np.multiply(
+                    weight, of_row, out=np.zeros(len(y)), where=weight > 0
+                )
+            weight = of_row
         if weight is None:
             return rows
         if not weight.any():
@@ -278,13 +299,17 @@ class SeparatingClassifier(
                 f"warm_start needs the same classes: found {classes}, fitted were "
                 f"{self.classes_}."
             )
-        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        coef = self._dense_coef()
         if coef.shape != (n_outputs, self.n_features_in_):
             raise ValueError(
                 f"warm_start needs the same shape: coef_ is {coef.shape}, the data ask "
                 f"for {(n_outputs, self.n_features_in_)}."
             )
-        return coordinates.from_coef(coef.T.astype(np.float64), self.intercept_)
+        return coordinates.from_coef(coef.T, self.intercept_)
+
+    def _dense_coef(self):
+        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        return coef.astype(np.float64)
 
     def _reporter(self, context, problem, classes, X, y):
         """Return a function to call after each step, or None if nobody listens."""
@@ -292,11 +317,9 @@ class SeparatingClassifier(
             return None
 
         def report(solution):
-            if self.verbose and solution.n_iter & (solution.n_iter - 1) == 0:
-                print(
-                    f"iteration {solution.n_iter}: "
-                    f"{solution.errors_path[-1]} training errors"
-                )
+            known = solution.n_iter - 1  # the new iterate is not yet evaluated
+            if self.verbose and known and known & (known - 1) == 0:
+                print(f"iteration {known}: {solution.errors_path[-1]} training errors")
             if not hasattr(self, "_skl_callbacks"):
                 return False
             coef, intercept = problem.coordinates.to_coef(solution.theta)
@@ -337,7 +360,8 @@ class SeparatingClassifier(
             self.separable_ = True
         elif solution.refuted.any():
             self.separable_ = False
-        self.converged_ = bool(solution.solved.all())
+        # What float32 says is solved may have errors in float64.
+        self.converged_ = bool(solution.solved.all() and self.separable_)
         self.n_iter_ = solution.n_iter
         self.train_errors_path_ = np.array(solution.errors_path)
         self.probability_scale_ = self._probability_scale(problem)
@@ -345,10 +369,12 @@ class SeparatingClassifier(
     def _probability_scale(self, problem):
         """Factor of the scores, fitted to evenly spaced training rows."""
         n_outputs = len(self.coef_)
-        X, y, weight = problem.rows.sample(max(_SCORES_FOR_SCALE // n_outputs, 1000))
+        rows = problem.rows.sample(max(_SCORES_FOR_SCALE // n_outputs, 1000))
+        y, weight = rows.y, rows.weight
         weight = np.ones(len(y)) if weight is None else weight.astype(np.float64)
         weight *= problem.total_weight / weight.sum()  # they stand for all rows
-        scores = np.asarray(X @ self.coef_.T + self.intercept_, dtype=np.float64)
+        function = partial(_scores, self.coef_, self.intercept_)
+        scores = np.concatenate(list(rows.map(function, n_outputs)), dtype=np.float64)
         if problem.kind == "binary":
             scores = scores[:, 0] * y
             y = (y > 0).astype(int)
@@ -370,10 +396,10 @@ class SeparatingClassifier(
                 stacklevel=7,
             )
             return
-        message = (
-            f"{self.n_train_errors_} training rows are on the wrong side after "
-            f"{self.n_iter_} iterations. "
-        )
+        found = f"{self.n_train_errors_} training rows are on the wrong side"
+        if self.multi_class == "ovr" and not self.n_train_errors_:
+            found = "Some one-versus-rest problems are not separated"
+        message = f"{found} after {self.n_iter_} iterations. "
         if self.separable_ is False:
             message += (
                 "The data are not linearly separable with a margin above "

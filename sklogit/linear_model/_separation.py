@@ -10,11 +10,15 @@ A multiclass problem has a row ``a_i (e_y - e_j)`` for every class j that is not
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from ._gram import GramProblem
 from ._weighing import Evaluation, Sums, WeighBlock, make_evaluation
+
+# Its square is still finite.
+_LARGEST_NORM = 1e150
 
 
 class Problem:
@@ -36,12 +40,15 @@ class Problem:
         self.rows, self.coordinates, self.kind = rows, coordinates, kind
         self.n_outputs = n_outputs
         self.n_problems = n_outputs if kind == "ovr" else 1
-        largest = max(rows.map(self._largest_squared_norm, n_outputs))
-        self.radius = float(np.sqrt(largest))
+        extents = list(rows.map(partial(_extent, coordinates), n_outputs))
+        self.radius = _radius(max(largest for largest, _ in extents))
+        self.has_zero_row = any(has_zero for _, has_zero in extents)
         self.n_features = rows.X.shape[1]
         self.dtype = np.dtype(rows.X.dtype)
         weight = rows.weight
-        self.total_weight = float(rows.n_rows if weight is None else weight.sum())
+        self.total_weight = float(
+            rows.n_rows if weight is None else weight.sum(dtype=np.float64)
+        )
 
     @property
     def n_coordinates(self):
@@ -91,8 +98,24 @@ class Problem:
             coef = np.vstack([coef, intercept / self.coordinates.constant])
         return self.norm(coef)
 
-    def _largest_squared_norm(self, X, y, weight):
-        return self.coordinates.squared_norms(X).max()
+
+def _extent(coordinates, X, y, weight):
+    """Largest squared norm of a row, and whether some row is zero."""
+    squares = coordinates.squared_norms(X)
+    if coordinates.constant or squares.min() > 0:
+        return squares.max(), False
+    # Squares of small numbers vanish, sums of their absolute values do not.
+    sums = abs(X[squares == 0]).sum(axis=1)
+    return squares.max(), not np.all(sums)
+
+
+def _radius(squared):
+    if np.isinf(squared) or 0 < squared < np.finfo(np.float64).tiny:
+        raise ValueError(
+            f"Rows of X have squared norms up to {squared}, outside the range of "
+            "float64: scale X."
+        )
+    return float(np.sqrt(squared))
 
 
 @dataclass
@@ -171,7 +194,8 @@ class Stopping:
         if self.rule == "separation":
             return n_errors == 0
         if self.rule == "margin":
-            return (lower > 0) & (upper - lower <= self.margin_tol * upper)
+            known = (lower > 0) & np.isfinite(upper)
+            return known & (lower >= (1 - self.margin_tol) * upper)
         return np.zeros(len(n_errors), dtype=bool)
 
 
@@ -241,6 +265,7 @@ def separate(problem, step, stopping, *, start=None, on_iteration=None):
     try:
         while run.advance():
             if on_iteration is not None and on_iteration(run.solution):
+                run.evaluate()  # the last iterate may be the best
                 break
     except KeyboardInterrupt as interrupt:
         run.solution.interrupt = interrupt
@@ -266,7 +291,7 @@ class _Run:
             lower=np.full(p, -np.inf),
             upper=np.full(p, np.inf),
             solved=np.zeros(p, dtype=bool),
-            refuted=np.full(p, problem.radius == 0),
+            refuted=np.full(p, problem.radius == 0.0),
         )
         self.gram = None
 
@@ -275,12 +300,17 @@ class _Run:
         """Outputs of the active problems."""
         return self.active if self.problem.kind == "ovr" else slice(None)
 
-    def advance(self):
-        """Evaluate the current iterate and step to the next; say whether it did."""
-        solution, stopping = self.solution, self.stopping
+    def evaluate(self):
+        """Evaluate the current iterate, and record what it says."""
         problem = self.problem if self.gram is None else self.gram
         evaluation = problem.evaluate(self.theta, self.step.weighting, self.active)
         self._record(problem, evaluation)
+        return evaluation
+
+    def advance(self):
+        """Evaluate the current iterate and step to the next; say whether it did."""
+        solution, stopping = self.solution, self.stopping
+        evaluation = self.evaluate()
         done = (solution.solved | solution.refuted)[self.active]
         if done.all() or solution.n_iter == stopping.max_iter:
             return False
@@ -289,6 +319,7 @@ class _Run:
         theta, growth = self.step(self.theta, evaluation, solution.n_iter)
         if not growth.any():
             return False
+        self._check_reach(self.weight + growth)
         # In one go: an interrupt must not tear the iterate from its certificate.
         self.theta, self.weight = theta, self.weight + growth
         solution.n_iter += 1
@@ -301,10 +332,24 @@ class _Run:
         """Return the solution in the coordinates of the problem."""
         solution, problem = self.solution, self.problem
         solution.mean /= max(solution.n_iter, 1)
+        if problem.has_zero_row:  # zero is in the convex hull
+            solution.refuted[:], solution.upper[:] = True, 0.0
         one_problem = problem.kind != "ovr"  # whose margins are those of the classes
         as_they_are = self.gram is None and problem.coordinates.is_plain
         solution.exact = one_problem and as_they_are and problem.dtype == np.float64
+        if solution.interrupt is not None:  # perhaps in the middle of a record
+            solution.exact = False
         return solution
+
+    def _check_reach(self, weight):
+        """Raise before scores leave the range of their dtype."""
+        radius, dtype = self.problem.radius, self.problem.dtype
+        norm = weight.max() * radius
+        if norm * max(radius, 1.0) > np.finfo(dtype).max or norm > _LARGEST_NORM:
+            raise ValueError(
+                f"step_size is too large: scores can overflow {dtype} after "
+                f"{self.solution.n_iter + 1} iterations."
+            )
 
     def _record(self, problem, evaluation):
         """Update certificates and the best iterate of the active problems."""

@@ -88,8 +88,6 @@ class TargetSurrogateEstimator(CallbackSupportMixin, BaseEstimator):
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-            if not sample_weight.any():
-                raise ValueError("sample_weight leaves no sample: all are 0.")
         return X, y, sample_weight
 
     def _options(self, loss):

@@ -153,3 +153,18 @@ def test_one_class_and_values_that_are_not_finite_are_refused():
         linear_separability([[0.0], [np.nan]], [0, 1])
     with pytest.raises(ValueError, match="tol"):
         linear_separability([[0.0], [1.0]], [0, 1], tol=-1)
+
+
+def test_many_coefficients_are_left_to_accelerated_steps(monkeypatch):
+    monkeypatch.setattr(separability, "_MOST_COORDINATES", 10)
+    X, y = load_digits(return_X_y=True)
+    hard = linear_separability(X, y == 1)  # not within the first steps
+    assert hard.n_iter > 50
+    assert hard.separable
+    assert hard.n_errors == 0
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((300, 12))
+    report = linear_separability(noise, rng.integers(0, 2, 300))
+    assert report.separable is False
+    assert report.conflict_indices is None
+    assert 0 < report.margin_upper < 1e-3 * np.linalg.norm(noise, axis=1).max() * 1.1

@@ -480,7 +480,7 @@ def test_weights_are_repeated_rows(binary, loss, inner):
 
 def test_weights_all_zero_are_refused(binary):
     X, y = binary
-    with pytest.raises(ValueError, match="sample_weight leaves no sample"):
+    with pytest.raises(ValueError, match="at least one non-zero"):
         TargetSurrogateClassifier().fit(X, y, sample_weight=np.zeros(len(y)))
 
 
