@@ -41,8 +41,9 @@ class Problem:
         self.n_outputs = n_outputs
         self.n_problems = n_outputs if kind == "ovr" else 1
         extents = list(rows.map(partial(_extent, coordinates), n_outputs))
-        self.radius = _radius(max(largest for largest, _ in extents))
         self.has_zero_row = any(has_zero for _, has_zero in extents)
+        squared = max(largest for largest, _ in extents)
+        self.radius = _radius(squared, may_be_zero=self.has_zero_row)
         self.n_features = rows.X.shape[1]
         self.dtype = np.dtype(rows.X.dtype)
         weight = rows.weight
@@ -109,8 +110,10 @@ def _extent(coordinates, X, y, weight):
     return squares.max(), not np.all(sums)
 
 
-def _radius(squared):
-    if np.isinf(squared) or 0 < squared < np.finfo(np.float64).tiny:
+def _radius(squared, may_be_zero):
+    if squared == 0 and may_be_zero:
+        return 0.0
+    if not np.finfo(np.float64).tiny <= squared < np.inf:
         raise ValueError(
             f"Rows of X have squared norms up to {squared}, outside the range of "
             "float64: scale X."
@@ -163,11 +166,11 @@ class DualMomentum:
         if self.momentum is None:
             self.momentum = np.zeros_like(theta)
         decay = n_iter / (n_iter + 1.0)
+        self.momentum = decay * (self.momentum + evaluation.direction)
+        self.momentum_weight = decay * (self.momentum_weight + 1.0)
         step = self.momentum + evaluation.direction
-        weight = self.momentum_weight + 1.0
-        self.momentum, self.momentum_weight = decay * step, decay * weight
-        growth = np.full(len(evaluation.total), self.gamma * weight)
-        return theta + self.gamma * step, growth
+        growth = self.gamma * (self.momentum_weight + 1.0)
+        return theta + self.gamma * step, np.full(len(evaluation.total), growth)
 
     def select(self, kept):
         """Keep the state of some problems."""

@@ -60,7 +60,8 @@ class CenteredDesign:
 
     def inner(self, A, B):
         """Weighted mean of the rows' scalar products."""
-        return float(np.einsum("ij,ij,ik->", A, B, self.weight, dtype=np.float64))
+        rows = np.einsum("ij,ij->i", A, B, dtype=np.float64)
+        return float(rows @ self.weight[:, 0])
 
     def gram(self):
         """Weighted mean of the outer products of the centred features' rows."""

@@ -158,22 +158,22 @@ class TargetObjective:
         rate = self.design.inner(point.G, descent.A)
         return rate + self.alpha * float(np.vdot(point.theta[:d], descent.D[:d]))
 
-    def is_stationary(self, descent):
+    def is_stationary(self, rate):
         r"""Whether the model can follow next to nothing of the gradient G.
 
-        The root of the rate is the size of the part of G that the model can follow; it
+        The rate is that of the inner solver's direction, and its root the size of the part of G that the model can follow; it
         must be `tol` times the largest size of G met so far. This depends neither on
         the scale of the loss nor on that of the features.
         """
-        return np.sqrt(max(descent.rate, 0.0)) <= self.tol * self._largest_gradient
+        return np.sqrt(max(rate, 0.0)) <= self.tol * self._largest_gradient
 
-    def is_flat(self, point, descent, eta):
+    def is_flat(self, point, rate, eta):
         """Whether the surrogate promises no more than rounding errors.
 
         Asked after no step decreased the objective: then it tells a minimum found as
         accurately as the numbers allow from an oracle whose gradient is wrong.
         """
-        return eta * descent.rate <= 100 * self.rounding(point)
+        return eta * rate <= 100 * self.rounding(point)
 
     def step(self, point, descent, size):
         """Call the oracle at a point further along -D."""

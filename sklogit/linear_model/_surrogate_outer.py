@@ -95,7 +95,7 @@ def open_loop(objective, theta, size_of):
     while True:
         point = objective.evaluate(theta)
         descent = objective.descent(point)
-        if objective.is_stationary(descent):
+        if objective.is_stationary(descent.rate):
             return True
         eta = float(size_of(objective.design.inner(point.G, point.G)))
         theta = theta - theta.dtype.type(eta) * descent.D
@@ -132,7 +132,7 @@ def closed_loop(objective, theta, eta, rule):
     yield Iterate(point.theta, point.value, eta)
     while True:
         descent = objective.descent(point)
-        if objective.is_stationary(descent):
+        if objective.is_stationary(descent.rate):
             return True
         promised = _SUFFICIENT[rule] * descent.decrease
         while True:
@@ -141,7 +141,7 @@ def closed_loop(objective, theta, eta, rule):
                 break
             eta /= 2
             if eta < smallest:
-                return objective.is_flat(point, descent, first)
+                return objective.is_flat(point, descent.rate, first)
         fall = point.value - new.value
         point = new
         yield Iterate(point.theta, point.value, eta)
@@ -175,7 +175,7 @@ def momentum(objective, theta, eta, rule):
     previous, k = point.theta, 1.0
     while True:
         descent = objective.descent(point)
-        if objective.is_stationary(descent):
+        if objective.is_stationary(descent.rate):
             return True
         stepped = point.theta - theta.dtype.type(eta) * descent.D
         k_next = (1 + np.sqrt(1 + 4 * k * k)) / 2
@@ -190,7 +190,7 @@ def momentum(objective, theta, eta, rule):
             if k == 1.0:
                 eta /= 2
                 if eta < smallest:
-                    return objective.is_flat(point, descent, first)
+                    return objective.is_flat(point, descent.rate, first)
             # Once more from the same point, now without momentum.
             previous, k = point.theta, 1.0
         yield Iterate(point.theta, point.value, eta)
@@ -226,8 +226,8 @@ def lbfgs(objective, theta, eta, boost=1.0):
     gradient = objective.gradient(point)
     projected = objective.project(gradient)
     while True:
-        steepest = objective.along(projected, gradient)
-        if objective.is_stationary(steepest):
+        rate = float(np.vdot(gradient, projected))
+        if objective.is_stationary(rate):
             return True
         D = _two_loop(pairs, gradient, projected, scale)
         descent = objective.along(D, gradient)
@@ -237,7 +237,7 @@ def lbfgs(objective, theta, eta, boost=1.0):
             descent = objective.along(theta.dtype.type(scale) * projected, gradient)
         new = wolfe_search(objective, point, descent)
         if new is None:
-            return objective.is_flat(point, steepest, eta)
+            return objective.is_flat(point, rate, eta)
         new_gradient = objective.gradient(new)
         new_projected = objective.project(new_gradient)
         s, y = new.theta - point.theta, new_gradient - gradient

@@ -1,6 +1,7 @@
 """Nets trained by few calls of their loss, as scikit-learn estimators."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
@@ -46,14 +47,29 @@ class SurrogateTrainMixin:
                 return self.get_loss(targets, yi, X=Xi, training=True)
             return self.oracle(to_numpy(targets.detach()), to_numpy(yi))
 
-        loss = self.optimizer_.step(forward, loss_of)
+        # Before each inner step, so that callbacks can clip the gradient.
+        notify = partial(self._notify_of_gradient, batch)
+        loss = self.optimizer_.step(forward, loss_of, on_gradient=notify)
+        return {"loss": torch.tensor(loss), "y_pred": seen[0].detach()}
+
+    def initialize_optimizer(self, *args, **kwargs):
+        """Create the optimiser, which must be a TargetSurrogate."""
+        super().initialize_optimizer(*args, **kwargs)
+        if not isinstance(self.optimizer_, TargetSurrogate):
+            raise TypeError(
+                "optimizer must be TargetSurrogate or a subclass of it, got "
+                f"{type(self.optimizer_).__name__}; others are what "
+                "optimizer__inner_optimizer takes."
+            )
+        return self
+
+    def _notify_of_gradient(self, batch):
         self.notify(
             "on_grad_computed",
             named_parameters=list(self.get_all_learnable_params()),
             batch=batch,
             training=True,
         )
-        return {"loss": torch.tensor(loss), "y_pred": seen[0].detach()}
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Run the training loop; a spent budget of oracle calls ends it."""
@@ -183,6 +199,10 @@ class SurrogateNetClassifier(SurrogateTrainMixin, NeuralNetClassifier):
     With ``optimizer__max_oracle_calls`` the training ends when the budget is spent,
     with a `ConvergenceWarning`; what was learnt until then is kept, as after Ctrl-C.
     Sample weights are not supported: put them into the oracle.
+
+    Callbacks hear of ``on_grad_computed`` before each inner step, so those that clip
+    gradients work. The step rule "adaptive" saves calls if the batches repeat
+    unchanged: ``batch_size=-1, iterator_train__shuffle=False``.
 
     References
     ----------

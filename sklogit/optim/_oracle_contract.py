@@ -1,5 +1,8 @@
 """What an oracle of torch tensors must return, and counted calls of it."""
 
+import math
+from types import FunctionType, MethodType
+
 import numpy as np
 import torch
 
@@ -43,7 +46,50 @@ def split_closure(closure):
     return forward, lambda targets: oracle(targets)
 
 
-def call_oracle(oracle, targets, reduction):
+def same_oracle_parts(oracle):
+    """List what tells whether an oracle computes the same as at an earlier call.
+
+    Training loops make a new function at every step, often with the same data.
+
+    Parameters
+    ----------
+    oracle : callable
+        An oracle.
+
+    Returns
+    -------
+    list
+        Its code and what it refers to now; or itself, if it is no Python function.
+    """
+    if not isinstance(oracle, FunctionType):
+        return [oracle]
+    code, names = oracle.__code__, oracle.__globals__
+    cells = [cell.cell_contents for cell in oracle.__closure__ or ()]
+    defaults = list(oracle.__defaults__ or ())
+    return [
+        code,
+        *cells,
+        *defaults,
+        *(oracle.__kwdefaults__ or {}).values(),
+        *(names[n] for n in code.co_names if n in names),
+    ]
+
+
+def are_same(first, second):
+    """Whether two lists of `same_oracle_parts` hold the same objects or tensors."""
+    return len(first) == len(second) and all(map(_is_same, first, second))
+
+
+def _is_same(a, b):
+    if a is b:
+        return True
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return a.shape == b.shape and a.device == b.device and torch.equal(a, b)
+    # Bound methods are made anew at every access.
+    return isinstance(a, MethodType) and isinstance(b, MethodType) and a == b
+
+
+def call_oracle(oracle, targets, reduction, with_gradient=True):
     """Call an oracle once.
 
     Parameters
@@ -55,12 +101,14 @@ def call_oracle(oracle, targets, reduction):
         Detached targets.
     reduction : {"mean", "sum"}
         Whether the loss, or the gradient, is that of the mean over the first axis.
+    with_gradient : bool
+        Whether the gradient is needed.
 
     Returns
     -------
     loss : float
         Loss as returned.
-    gradient : Tensor
+    gradient : Tensor or None
         Gradient of each sample's own loss, of the shape and dtype of the targets.
 
     Raises
@@ -72,33 +120,31 @@ def call_oracle(oracle, targets, reduction):
     leaf = targets.detach().clone().requires_grad_()
     with torch.enable_grad():
         output = oracle(leaf)
-    if isinstance(output, (tuple, list)) and len(output) == 2:
-        loss, gradient = output
-    elif isinstance(output, torch.Tensor):
-        loss, gradient = output, _differentiate(output, leaf, name)
-    else:
+    is_pair = isinstance(output, (tuple, list)) and len(output) == 2
+    if not is_pair and not isinstance(output, torch.Tensor):
         raise TypeError(
             f"oracle {name} must return a loss tensor or a pair (loss, gradient), got "
             f"{type(output).__name__}."
         )
+    loss = _as_loss(output[0] if is_pair else output, name)
+    if not with_gradient:
+        return loss, None
+    gradient = output[1] if is_pair else _differentiate(output, leaf, name)
     gradient = _as_gradient(gradient, targets, name)
     if reduction == "mean":
         gradient = gradient * len(targets)
-    return _as_loss(loss, name), gradient
+    return loss, gradient
 
 
 def _differentiate(loss, leaf, name):
-    if loss.numel() != 1:
-        raise ValueError(
-            f"the loss of oracle {name} must be one number, got shape "
-            f"{tuple(loss.shape)}."
-        )
     if not loss.requires_grad:
         raise ValueError(
             f"the loss of oracle {name} does not depend on the targets in a way that "
             "torch can differentiate; return a pair (loss, gradient)."
         )
-    (gradient,) = torch.autograd.grad(loss.reshape(()), leaf, allow_unused=True)
+    (gradient,) = torch.autograd.grad(
+        loss, leaf, torch.ones_like(loss), allow_unused=True
+    )
     if gradient is None:
         raise ValueError(f"the gradient of oracle {name} is None: it ignores targets.")
     return gradient
@@ -119,14 +165,24 @@ def _as_gradient(gradient, targets, name):
             f"of the targets, got {tuple(gradient.shape)}."
         )
     gradient = gradient.detach().to(dtype=targets.dtype, device=targets.device)
-    if not torch.isfinite(gradient).all():
-        raise ValueError(f"the gradient of oracle {name} must be finite.")
+    finite = torch.isfinite(gradient)
+    if not finite.all():
+        row = int((~finite).nonzero()[0, 0])
+        raise ValueError(
+            f"the gradient of oracle {name} must be finite, got "
+            f"{gradient[row].tolist()} in row {row}."
+        )
     return gradient
 
 
 def _as_loss(loss, name):
     if isinstance(loss, torch.Tensor):
         loss = loss.detach()
+    shape = tuple(getattr(loss, "shape", ()))
+    if math.prod(shape) != 1:
+        raise ValueError(
+            f"the loss of oracle {name} must be one number, got shape {shape}."
+        )
     try:
         loss = float(loss)
     except (TypeError, ValueError) as error:

@@ -4,6 +4,10 @@ import math
 
 STEP_RULES = ("constant", "sqrt", "exponential", "armijo", "adagrad", "adaptive")
 
+# Of "armijo". One half of the slope is what a loss with an L-Lipschitz gradient keeps
+# at eta = 1/L, so that no smaller step than that is ever needed.
+_DECREASE, _SHRINK, _EXPAND, _MAX_TRIALS = 0.5, 0.5, 2.0, 60
+
 
 def scheduled_eta(rule, eta, n_steps, total_steps, squares):
     r"""Step size of the rules that need no further call of the oracle.
@@ -18,9 +22,10 @@ def scheduled_eta(rule, eta, n_steps, total_steps, squares):
     n_steps : int
         Outer steps so far; t is one more.
     total_steps : int or None
-        T of "exponential".
+        T of "exponential"; the step stays where it is after T steps.
     squares : float
-        Sum of the squared norms of the mean gradients, the present one included.
+        Sum over the steps of the samples' mean squared gradient norm, this one's
+        included.
 
     Returns
     -------
@@ -31,10 +36,41 @@ def scheduled_eta(rule, eta, n_steps, total_steps, squares):
     if rule == "sqrt":
         return eta / math.sqrt(t)
     if rule == "exponential":
-        return eta * total_steps ** (-t / total_steps)
+        return eta * total_steps ** (-min(t / total_steps, 1.0))
     if rule == "adagrad":
         return eta / (math.sqrt(squares) + 1e-6)
     return eta
+
+
+def backtracked_eta(loss_change, square, eta, min_eta):
+    """Step size at which a step along the gradient keeps half of what it promises.
+
+    Parameters
+    ----------
+    loss_change : callable
+        Change of the mean loss by a step of the given size; calls the oracle.
+    square : float
+        Slope: mean squared gradient norm of the samples.
+    eta : float
+        First trial.
+    min_eta : float
+        Smallest trial; it is taken even if it fails.
+
+    Returns
+    -------
+    float
+        The step size.
+    """
+    for _ in range(_MAX_TRIALS):
+        if eta <= min_eta or loss_change(eta) <= -_DECREASE * eta * square:
+            break
+        eta = max(eta * _SHRINK, min_eta)
+    return eta
+
+
+def grown_eta(eta, max_eta):
+    """First trial after an accepted step size."""
+    return min(eta * _EXPAND, max_eta)
 
 
 def eta_from_official(stepsize):

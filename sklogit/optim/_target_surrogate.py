@@ -1,19 +1,39 @@
 """Many steps of the parameters for one call of the loss."""
 
-from collections.abc import Callable
+import math
+import warnings
+from copy import deepcopy
+from typing import NamedTuple
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch.optim import Optimizer
 
-from ._inner import Armijo, check_inner, make_inner
-from ._oracle_contract import call_oracle, check_budget, split_closure
+from ._inner import InnerProblem, make_inner
+from ._oracle_contract import (
+    are_same,
+    call_oracle,
+    check_budget,
+    same_oracle_parts,
+    split_closure,
+)
+from ._quadratic import QuadraticSurrogate
 from ._repeated_forward import RepeatedForward
-from ._step_rules import STEP_RULES, scheduled_eta
+from ._step_rules import backtracked_eta, grown_eta, scheduled_eta
+from ._validation import check_config, detached_targets, metric_weights
 
 # Key of our own entry in the state of the optimiser, beside those of parameters.
 _OWN = "target_surrogate"
-# Sufficient decrease in target space, of step_rule="armijo".
-_DECREASE, _SHRINK, _MAX_TRIALS = 0.1, 0.5, 60
+_FRESH = {
+    "n_oracle_calls": 0,
+    "n_inner_steps": 0,
+    "n_forward_calls": 0,
+    "n_steps": 0,
+    "squares": 0.0,
+    "last_surrogate_decrease": 0.0,
+    "inner": None,
+}
+_GROUP_SETTINGS = ("lr", "eta")
 
 
 class TargetSurrogate(Optimizer):
@@ -35,34 +55,38 @@ class TargetSurrogate(Optimizer):
     params : iterable
         Parameters or groups of parameters.
     lr : float, default=0.1
-        Learning rate of the inner optimiser; "armijo" finds its own. Schedulers act on
-        it.
+        Learning rate of the inner optimiser; for "armijo" its first trial in every
+        outer step, for "lbfgs" without effect. Schedulers act on it.
     eta : float, default=1.0
         Step in target space: 4 is 1/L of the logistic loss, 2 of the softmax
-        cross-entropy, 1 of half the squared error. Kept in ``param_groups[0]["eta"]``.
+        cross-entropy, 1 of half the squared error. It stands in ``param_groups``, the
+        same in all; rules that search for it change it there.
     inner_steps : int, default=10
         Steps of the inner optimiser for each call of the oracle.
     inner_optimizer : {"armijo", "sgd", "adam", "lbfgs"} or class, default="armijo"
-        "armijo" is gradient descent with backtracking.
+        "armijo" is gradient descent with backtracking, "lbfgs" has a line search too:
+        these two never increase the surrogate.
     inner_kwargs : dict or None, default=None
-        Further arguments of the inner optimiser.
+        Further arguments of the inner optimiser. Those of "armijo" are "decrease",
+        "shrink", "expand" and "max_trials".
     step_rule : str, default="constant"
         How `eta` changes: "constant"; "sqrt" and "exponential" let it decay with the
         number of steps; "adagrad" with the sum of the squared gradients; "armijo"
-        backtracks on the loss in target space, "adaptive" halves it when the loss after
-        the step exceeds the bound that the surrogate promised, and doubles it
-        otherwise. The last two make further, counted calls, and suit losses without
-        noise.
+        backtracks on the loss in target space, "adaptive" takes the step back and
+        halves it when the loss exceeds the bound that the surrogate promised, and
+        doubles it otherwise. The last two make further, counted calls, and suit losses
+        without noise.
     metric : callable or None, default=None
         ``metric(z, G)`` gives positive weights of the quadratic term, of the shape of
-        z: a diagonal Newton metric.
+        z: a diagonal Newton metric, or sample weights.
     reset_inner : bool, default=True
         Whether the inner optimiser forgets its state at every outer step.
     inner_tol : float or None, default=None
         Stop the inner steps when s, measured from its least possible value, has fallen
         to this part, squared, of its start [2]_.
     reduction : {"mean", "sum"}, default="mean"
-        Whether the oracle's loss is the mean or the sum over the samples.
+        Whether the oracle's loss, and the gradient it returns, is that of the mean or
+        of the sum over the samples.
     max_eta, min_eta : float, default=1e4 and 1e-4
         Limits of `eta` under "armijo" and "adaptive".
     total_steps : int or None, default=None
@@ -82,7 +106,8 @@ class TargetSurrogate(Optimizer):
     n_forward_calls : int
         Forward passes so far.
     last_surrogate_decrease : float
-        Decrease of the surrogate in the last outer step.
+        Decrease of the surrogate in the last outer step; with "sgd", "adam" and classes
+        as far as the last but one inner iterate, where it was evaluated last.
 
     See Also
     --------
@@ -91,11 +116,27 @@ class TargetSurrogate(Optimizer):
 
     Notes
     -----
-    The configuration stands in ``defaults`` and ``param_groups``, counters and the
-    inner optimiser in ``state_dict``: training that is resumed from it, or from a
-    pickle, goes on as if it had not been interrupted.
+    When `eta` matters: from the second inner step on. The first gradient of s is that
+    of the loss, so with ``inner_steps=1`` and "sgd" this is SGD; the more the inner
+    steps minimise s, the more the step becomes one of length `eta` in target space,
+    projected on what the model can reach. Above 1/L the bound is lost, but often speed
+    is gained; "adaptive" checks it.
 
-    An error or Ctrl-C within a step leaves the parameters as they were before it.
+    One outer step costs one call of the oracle and, for each inner step, one forward
+    and one backward pass, the first of which serves the oracle too; "armijo" adds one
+    forward pass, and one for each trial refused.
+
+    The configuration stands in ``defaults``, ``lr`` and ``eta`` in ``param_groups``,
+    counters and the inner optimiser in ``state_dict``: training that is resumed from
+    it, or from a pickle, goes on as if it had not been interrupted. Only "adaptive"
+    then repeats the one call whose result it would have used again: it does so when
+    the targets of the next step, and what the oracle refers to, are unchanged.
+
+    An error or Ctrl-C within a step leaves the parameters at the last inner iterate
+    that was reached, under "adaptive" as they were before the step; never between.
+
+    Under automatic mixed precision the oracle and the surrogate get the targets in
+    float32. Gradient scalers do not apply.
 
     References
     ----------
@@ -140,12 +181,15 @@ class TargetSurrogate(Optimizer):
         deterministic_forward=True,
         max_oracle_calls=None,
     ):
-        defaults = {k: v for k, v in locals().items() if k not in ("self", "params")}
-        defaults.pop("__class__", None)
-        _check(defaults)
-        super().__init__(params, defaults)
-        self._inner = None
-        self._last = None
+        config = {
+            k: v
+            for k, v in locals().items()
+            if k not in ("self", "params", "__class__")
+        }
+        check_config(config)
+        super().__init__(params, {name: config[name] for name in _GROUP_SETTINGS})
+        # Only now: the groups, which checkpoints hold, need no classes and functions.
+        self.defaults.update(config)
 
     # -- counters --------------------------------------------------------------------
 
@@ -171,20 +215,25 @@ class TargetSurrogate(Optimizer):
 
     @property
     def _own(self):
-        return self.state.setdefault(
-            _OWN,
-            {
-                "n_oracle_calls": 0,
-                "n_inner_steps": 0,
-                "n_forward_calls": 0,
-                "n_steps": 0,
-                "squares": 0.0,
-                "last_surrogate_decrease": 0.0,
-                "inner": None,
-            },
-        )
+        if _OWN not in self.state:
+            self.state[_OWN] = dict(_FRESH)
+        return self.state[_OWN]
 
     # -- state -----------------------------------------------------------------------
+
+    def add_param_group(self, param_group):
+        """Add a group of parameters.
+
+        Parameters
+        ----------
+        param_group : dict
+            Its "params" and, if they differ, its "lr" and "eta".
+        """
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        for name in set(group) & set(self.defaults) - set(_GROUP_SETTINGS):
+            del group[name]
+        self._inner = self._last = None
 
     def state_dict(self):
         """Return the state, that of the inner optimiser included.
@@ -192,10 +241,13 @@ class TargetSurrogate(Optimizer):
         Returns
         -------
         dict
-            For `load_state_dict`.
+            For `load_state_dict`; the counters are copies.
         """
         self._save_inner()
-        return super().state_dict()
+        packed = super().state_dict()
+        if _OWN in packed["state"]:
+            packed["state"] = packed["state"] | {_OWN: deepcopy(self._own)}
+        return packed
 
     def load_state_dict(self, state_dict):
         """Continue from a state.
@@ -206,6 +258,8 @@ class TargetSurrogate(Optimizer):
             From `state_dict` of an optimiser of the same parameters.
         """
         super().load_state_dict(state_dict)
+        if _OWN in self.state:
+            self.state[_OWN] = deepcopy(self.state[_OWN])
         self._inner = self._last = None
 
     def __getstate__(self):
@@ -221,23 +275,22 @@ class TargetSurrogate(Optimizer):
             self._own["inner"] = self._inner.state_dict()
 
     def _inner_optimizer(self):
-        """Return the inner optimiser with the present learning rates."""
+        """Return the inner optimiser, made at the first step."""
         config = self.defaults
-        if self._inner is None or config["reset_inner"]:
+        if self._inner is None:
             self._inner = make_inner(
                 config["inner_optimizer"], self.param_groups, config["inner_kwargs"]
             )
-            saved = self._own["inner"]
-            if saved is not None and not config["reset_inner"]:
-                self._inner.load_state_dict(saved)
-        if isinstance(self._inner, Optimizer):
-            for inner, outer in zip(self._inner.param_groups, self.param_groups):
-                inner["lr"] = outer["lr"]
+            if self._own["inner"] is not None and not config["reset_inner"]:
+                self._inner.load_state_dict(deepcopy(self._own["inner"]))
+        if config["reset_inner"]:
+            self._inner.reset()
         return self._inner
 
     # -- the step --------------------------------------------------------------------
 
-    def step(self, forward, oracle=None):
+    @torch.no_grad()
+    def step(self, forward, oracle=None, *, on_gradient=None):
         """Call the oracle once and take the inner steps.
 
         Parameters
@@ -249,6 +302,9 @@ class TargetSurrogate(Optimizer):
         oracle : callable or None, default=None
             ``oracle(z)`` returns the loss of detached targets z as a tensor, or a pair
             of the loss and its gradient with respect to z, as tensors or arrays.
+        on_gradient : callable or None, default=None
+            Called without arguments before each inner step, when the parameters have
+            the gradient of the surrogate: the place to clip it.
 
         Returns
         -------
@@ -262,197 +318,188 @@ class TargetSurrogate(Optimizer):
         OracleBudgetExceeded
             If the budget is spent.
         """
-        if not isinstance(forward, Callable):
+        if not callable(forward):
             raise TypeError(
                 "step needs forward(), which returns the targets, and oracle(targets); "
                 f"got forward={forward!r}."
             )
         if oracle is None:
             forward, oracle = split_closure(forward)
-        start = [p.detach().clone() for p in self._params()]
-        repeated = RepeatedForward(forward, self.defaults["deterministic_forward"])
+        repeated = RepeatedForward(forward, self._repeats(), self._devices())
         try:
-            loss = self._step(repeated, oracle, start)
+            loss = self._step(repeated, oracle, on_gradient)
         except BaseException:
-            self._set_params(start)
             self._last = None
             raise
         finally:
-            repeated.restore()
+            repeated.finish()
             self._own["n_forward_calls"] += repeated.n_calls
         self._own["n_steps"] += 1
         return loss
 
-    def _step(self, forward, oracle, start):
+    def _step(self, forward, oracle, on_gradient):
         targets = forward()
-        z = targets.detach().clone()
-        loss, gradient = self._call(oracle, z, reuse=True)
-        eta = self._eta(oracle, z, loss, gradient)
+        z = detached_targets(targets)
+        loss, gradient = self._loss_at(oracle, z)
+        weight = metric_weights(self.defaults["metric"], z, gradient)
+        eta = self._eta(oracle, z, loss, gradient, weight)
+        if self.defaults["step_rule"] == "adaptive":
+            bound = _Bound(z, loss, gradient, weight)
+            self._adaptive(forward, targets, oracle, bound, eta, on_gradient)
+        else:
+            surrogate = QuadraticSurrogate(z, gradient, eta, weight)
+            self._minimise(forward, targets, surrogate, on_gradient)
+        return loss
+
+    def _minimise(self, forward, targets, surrogate, on_gradient):
+        """Take the inner steps on a surrogate."""
+        tol, floor = self.defaults["inner_tol"], -math.inf
+        if tol is not None:
+            floor = (tol**2 - 1) * surrogate.depth
+        params = [p for p in self._params() if p.requires_grad]
+        problem = InnerProblem(forward, targets, surrogate, params, floor, on_gradient)
+        try:
+            value = self._inner_optimizer().minimise(
+                problem, self.defaults["inner_steps"]
+            )
+        except BaseException:
+            problem.restore()
+            raise
+        finally:
+            self._own["n_inner_steps"] += problem.n_steps
+        self._own["last_surrogate_decrease"] = -float(value)
+
+    def _adaptive(self, forward, targets, oracle, bound, eta, on_gradient):
+        """Minimise surrogates of smaller steps, until the loss obeys one."""
+        params = self._params()
+        start = [p.detach().clone() for p in params]
+        inner_start = deepcopy(self._inner_optimizer().state_dict())
         while True:
-            decrease = self._minimise(forward, targets, z, gradient, eta)
-            self._own["last_surrogate_decrease"] = decrease
-            if self.defaults["step_rule"] != "adaptive":
-                return loss
-            moved = forward().detach().clone()
-            if self._keeps_promise(oracle, z, loss, gradient, moved, eta):
-                self.param_groups[0]["eta"] = min(2 * eta, self.defaults["max_eta"])
-                return loss
-            self._set_params(start)
+            surrogate = QuadraticSurrogate(bound.z, bound.gradient, eta, bound.weight)
+            try:
+                self._minimise(forward, targets, surrogate, on_gradient)
+                moved = detached_targets(forward())
+                new_loss, new_gradient = self._call(oracle, moved)
+            except BaseException:
+                torch._foreach_copy_(params, start)
+                raise
+            promise = min(float(surrogate.value(moved)), 0.0)
+            rounding = torch.finfo(moved.dtype).eps * abs(bound.loss)
+            if self._mean(new_loss - bound.loss - rounding, moved) <= promise:
+                parts = same_oracle_parts(oracle)
+                self._last = _Evaluation(moved, new_loss, new_gradient, parts)
+                self._set_eta(grown_eta(eta, self.defaults["max_eta"]))
+                return
+            torch._foreach_copy_(params, start)
+            self._inner.load_state_dict(deepcopy(inner_start))
             if eta <= self.defaults["min_eta"]:
-                return loss
+                self._own["last_surrogate_decrease"] = 0.0
+                _warn_no_step(eta)
+                return
             eta = max(eta / 2, self.defaults["min_eta"])
-            self.param_groups[0]["eta"] = eta
+            self._set_eta(eta)
             targets = forward()
 
-    def _call(self, oracle, z, reuse=False):
-        """Call the oracle, unless the last accepted trial was made at these targets."""
-        if reuse and self._last is not None and torch.equal(self._last[0], z):
-            return self._last[1:]
+    # -- loss and step size ----------------------------------------------------------
+
+    def _loss_at(self, oracle, z):
+        """Call the oracle, unless it was called at these targets as the last trial."""
+        last = self._last
+        if (
+            last is not None
+            and last.z.shape == z.shape
+            and torch.equal(last.z, z)
+            and are_same(last.oracle_parts, same_oracle_parts(oracle))
+        ):
+            return last.loss, last.gradient
+        return self._call(oracle, z)
+
+    def _call(self, oracle, z, with_gradient=True):
         check_budget(self.n_oracle_calls, self.defaults["max_oracle_calls"], oracle)
         self._own["n_oracle_calls"] += 1
-        return call_oracle(oracle, z, self.defaults["reduction"])
+        return call_oracle(oracle, z, self.defaults["reduction"], with_gradient)
 
-    def _eta(self, oracle, z, loss, gradient):
+    def _eta(self, oracle, z, loss, gradient, weight):
         """Step in target space."""
-        rule, eta = self.defaults["step_rule"], self.param_groups[0]["eta"]
-        square = float((gradient * gradient).sum()) / len(z)
-        self._own["squares"] += square
-        if rule == "armijo":
-            return self._backtracked_eta(oracle, z, loss, gradient, square, eta)
-        return scheduled_eta(
-            rule,
-            eta,
-            self._own["n_steps"],
-            self.defaults["total_steps"],
-            self._own["squares"],
-        )
+        rule, eta = self.defaults["step_rule"], self._base_eta()
+        if rule not in ("armijo", "adagrad"):
+            return scheduled_eta(
+                rule, eta, self._own["n_steps"], self.defaults["total_steps"], 0.0
+            )
+        direction = gradient if weight is None else gradient / weight
+        square = float((gradient * direction).sum()) / len(z)
+        if rule == "adagrad":
+            self._own["squares"] += square
+            return scheduled_eta(rule, eta, 0, None, self._own["squares"])
 
-    def _backtracked_eta(self, oracle, z, loss, gradient, square, eta):
-        for _ in range(_MAX_TRIALS):
-            trial, _ = self._call(oracle, z - eta * gradient)
-            if self._mean(trial - loss, z) <= -_DECREASE * eta * square:
-                break
-            if eta <= self.defaults["min_eta"]:
-                break
-            eta = max(eta * _SHRINK, self.defaults["min_eta"])
-        self.param_groups[0]["eta"] = min(eta / _SHRINK, self.defaults["max_eta"])
+        def loss_change(step):
+            trial, _ = self._call(oracle, z - step * direction, with_gradient=False)
+            return self._mean(trial - loss, z)
+
+        eta = backtracked_eta(loss_change, square, eta, self.defaults["min_eta"])
+        self._set_eta(grown_eta(eta, self.defaults["max_eta"]))
         return eta
 
-    def _keeps_promise(self, oracle, z, loss, gradient, moved, eta):
-        new_loss, new_gradient = self._call(oracle, moved)
-        step = moved - z
-        bound = float((gradient * step + step * step / (2 * eta)).sum()) / len(z)
-        kept = self._mean(new_loss - loss, z) <= bound + 1e-12 + 1e-6 * abs(bound)
-        if kept:
-            self._last = (moved, new_loss, new_gradient)
-        return kept
+    def _base_eta(self):
+        etas = {float(group["eta"]) for group in self.param_groups}
+        if len(etas) > 1:
+            raise ValueError(
+                "eta is a step of the targets, which all parameters share; it must be "
+                f"the same in all param_groups, got {sorted(etas)}."
+            )
+        return etas.pop()
+
+    def _set_eta(self, eta):
+        for group in self.param_groups:
+            group["eta"] = eta
 
     def _mean(self, value, z):
         return value / len(z) if self.defaults["reduction"] == "sum" else value
 
-    def _minimise(self, forward, targets, z, gradient, eta):
-        """Take the inner steps; return by how much the surrogate has fallen."""
-        # AMP may give targets of half precision, too coarse for their differences.
-        wide = torch.promote_types(z.dtype, torch.float32)
-        weight = self._weight(z, gradient)
-        goal = z.to(wide) - eta * gradient.to(wide) / weight
-
-        def value_of(targets):
-            error = targets.to(wide) - goal
-            return (weight * error * error).sum() / (2 * eta * len(z))
-
-        inner = self._inner_optimizer()
-        first = float(value_of(z))
-        stop = -1.0
-        if self.defaults["inner_tol"] is not None:
-            stop = self.defaults["inner_tol"] ** 2 * first
-        last = self._inner_steps(inner, forward, targets, value_of, stop)
-        return first - last
-
-    def _inner_steps(self, inner, forward, targets, value_of, stop):
-        """Run the inner optimiser; return the last known value of the surrogate."""
-        steps = self.defaults["inner_steps"]
-        if isinstance(inner, torch.optim.LBFGS):
-            return self._lbfgs(inner, forward, value_of, steps)
-        value = value_of(targets)
-        for k in range(steps):
-            inner_value = float(value.detach())
-            if inner_value <= stop:
-                break
-            self.zero_grad(set_to_none=True)
-            value.backward()
-            self._own["n_inner_steps"] += 1
-            if isinstance(inner, Armijo):
-                value = inner.step(inner_value, lambda: value_of(forward()))
-                if value is None:
-                    return inner_value
-            else:
-                inner.step()
-                if k + 1 < steps:
-                    value = value_of(forward())
-        return float(value.detach())
-
-    def _lbfgs(self, inner, forward, value_of, steps):
-        inner.param_groups[0]["max_iter"] = steps
-        inner.param_groups[0]["max_eval"] = steps * 5 // 4
-        last = None
-
-        def closure():
-            nonlocal last
-            self.zero_grad(set_to_none=True)
-            value = value_of(forward())
-            value.backward()
-            last = float(value.detach())
-            return value
-
-        inner.step(closure)
-        self._own["n_inner_steps"] += steps
-        return last
-
-    def _weight(self, z, gradient):
-        """Weights of the quadratic term."""
-        metric = self.defaults["metric"]
-        if metric is None:
-            return 1.0
-        weight = metric(z, gradient)
-        if not (isinstance(weight, torch.Tensor) and weight.shape == z.shape):
-            found = getattr(weight, "shape", type(weight).__name__)
-            raise ValueError(
-                f"metric must return a tensor of shape {tuple(z.shape)}, got {found}."
-            )
-        if not ((weight > 0) & torch.isfinite(weight)).all():
-            raise ValueError("metric must return positive finite weights.")
-        return weight.detach()
+    # -- parameters ------------------------------------------------------------------
 
     def _params(self):
         return [p for group in self.param_groups for p in group["params"]]
 
-    @torch.no_grad()
-    def _set_params(self, values):
-        for param, value in zip(self._params(), values):
-            param.copy_(value)
+    def _devices(self):
+        return {p.device for p in self._params()}
 
-
-def _check(config):
-    """Raise ValueError for a parameter that is not allowed."""
-    check_inner(config["inner_optimizer"])
-    for name, allowed in (("step_rule", STEP_RULES), ("reduction", ("mean", "sum"))):
-        if config[name] not in allowed:
-            raise ValueError(f"{name} must be among {allowed}, got {config[name]!r}.")
-    for name in ("lr", "eta", "min_eta", "max_eta", "inner_steps"):
-        if not config[name] > 0:
-            raise ValueError(f"{name} must be positive, got {config[name]!r}.")
-    if int(config["inner_steps"]) != config["inner_steps"]:
-        raise ValueError(
-            f"inner_steps must be an integer, got {config['inner_steps']!r}."
+    def _repeats(self):
+        """Whether repeated forward passes must be made alike: not if there are none."""
+        config = self.defaults
+        once = config["inner_steps"] == 1 and not (
+            config["inner_optimizer"] in ("armijo", "lbfgs", torch.optim.LBFGS)
+            or config["step_rule"] == "adaptive"
         )
-    tol = config["inner_tol"]
-    if tol is not None and not 0 < tol < 1:
-        raise ValueError(f"inner_tol must be None or between 0 and 1, got {tol!r}.")
-    if config["step_rule"] == "exponential" and not config["total_steps"]:
-        raise ValueError("step_rule='exponential' needs total_steps, got None.")
-    if config["step_rule"] == "adaptive" and config["metric"] is not None:
-        raise ValueError("step_rule='adaptive' allows no metric.")
+        return config["deterministic_forward"] and not once
+
+
+class _Evaluation(NamedTuple):
+    """Loss and gradient at targets, and what computed them."""
+
+    z: torch.Tensor
+    loss: float
+    gradient: torch.Tensor
+    oracle_parts: list
+
+
+class _Bound(NamedTuple):
+    """What a surrogate needs to know except its step size."""
+
+    z: torch.Tensor
+    loss: float
+    gradient: torch.Tensor
+    weight: torch.Tensor | None
+
+
+def _warn_no_step(eta):
+    warnings.warn(
+        f"No step was taken: the loss exceeds the bound of the surrogate even for "
+        f"min_eta={eta}. The loss or its gradient is noisy or wrong, the lr of the "
+        "inner steps too large, or a minimum is reached.",
+        ConvergenceWarning,
+        stacklevel=6,
+    )
 
 
 SSO = TargetSurrogate

@@ -548,18 +548,34 @@ def test_constant_feature_changes_no_answer(rng):
 # -- beyond separation ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("data", [separable, clusters])
-@pytest.mark.parametrize("name", ["normalized", "dual_momentum", "ovr", "plain"])
+@pytest.mark.parametrize(
+    ("name", "data", "dtype", "n_iter"),
+    [
+        ("normalized", separable, np.float64, 10_000),
+        ("normalized", clusters, np.float32, 2000),
+        ("ovr", clusters, np.float64, 2000),
+        ("dual_momentum", separable, np.float32, 2000),
+        ("dual_momentum", clusters, np.float64, 2000),
+        ("ovr_dual_momentum", clusters, np.float32, 2000),
+    ],
+)
 @pytest.mark.filterwarnings("error")
-def test_nothing_overflows_long_after_separation(rng, name, data, dtype):
+def test_nothing_overflows_long_after_separation(rng, name, data, dtype, n_iter):
     X, y = data(rng, n=12)
-    clf = after(name, 10_000, step_size=1e8).fit(X.astype(dtype), y)
-    assert clf.n_iter_ == 10_000
+    steps = {} if "momentum" in name else {"step_size": 1e8}
+    clf = after(name, n_iter, **steps).fit(X.astype(dtype), y)
+    assert clf.n_iter_ == n_iter
     assert clf.separable_ is True
     for value in (clf.coef_, clf.intercept_, clf.margin_upper_bound_):
         assert np.isfinite(value).all()
     assert np.isfinite(clf.predict_proba(X)).all()
+
+
+def test_plain_steps_end_when_they_vanish(rng):
+    X, y = separable(rng)
+    clf = after("plain", 100, step_size=1e8).fit(X, y)
+    assert clf.n_iter_ < 100
+    assert clf.separable_ is True
 
 
 @pytest.mark.parametrize(
@@ -567,7 +583,7 @@ def test_nothing_overflows_long_after_separation(rng, name, data, dtype):
 )
 def test_step_size_beyond_the_range_of_numbers_is_refused(rng, dtype, step_size):
     X, y = separable(rng)
-    with pytest.raises(ValueError, match="step_size is too large.*float"):
+    with pytest.raises(ValueError, match=r"step_size is too large.*float"):
         NLR(step_size=step_size).fit(X.astype(dtype), y)
 
 

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
@@ -11,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import EpochScoring, GradientNormClipping, LRScheduler
 from torch import nn
 
 from sklogit.linear_model import expensive_oracle
@@ -182,6 +183,95 @@ def test_callbacks_see_the_training(digits):
     net.fit(X, y)
     assert len(net.history[:, "train_acc"]) == 3
     assert net.history[-1, "train_acc"] > 0.5
+
+
+def test_callbacks_clip_the_gradient_of_every_inner_step(digits):
+    X, y = digits
+    net = SurrogateNetClassifier(
+        max_epochs=1,
+        batch_size=-1,
+        lr=1.0,
+        optimizer__inner_optimizer="sgd",
+        optimizer__inner_steps=4,
+        callbacks=[GradientNormClipping(1e-3)],
+        random_state=0,
+    )
+    net.fit(X, y)
+    after = net.module_.weight.detach().clone()
+    start = SurrogateNetClassifier(max_epochs=0, random_state=0).fit(X, y)
+    # Four steps of norm 1e-3 each.
+    assert 0 < (after - start.module_.weight).norm() <= 4.001e-3
+
+
+def test_learning_rate_scheduler_of_skorch(digits):
+    X, y = digits
+    net = SurrogateNetClassifier(
+        max_epochs=3,
+        batch_size=-1,
+        lr=0.8,
+        callbacks=[LRScheduler("StepLR", step_size=1, gamma=0.5)],
+        random_state=0,
+    ).fit(X, y)
+    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_adaptive_rule_pays_once_for_what_it_accepts(digits):
+    X, y = digits
+    net = SurrogateNetClassifier(
+        max_epochs=5,
+        batch_size=-1,
+        iterator_train__shuffle=False,
+        optimizer__step_rule="adaptive",
+        optimizer__eta=0.01,
+        random_state=0,
+    ).fit(X, y)
+    assert net.optimizer_.n_oracle_calls == 5 + 1
+
+
+def test_interrupted_training_keeps_what_was_learnt(digits):
+    X, y = digits
+    calls = []
+
+    def oracle(z, labels):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return cross_entropy(z, labels)
+
+    net = SurrogateNetClassifier(oracle=oracle, batch_size=-1, random_state=0)
+    three = SurrogateNetClassifier(batch_size=-1, max_epochs=3, random_state=0)
+    np.testing.assert_allclose(
+        net.fit(X, y).predict_proba(X), three.fit(X, y).predict_proba(X), atol=1e-3
+    )
+
+
+def test_regressor_takes_an_oracle():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100, 3))
+    y = X @ [1.0, -2.0, 0.5] + 1.0
+
+    def squared(z, target):
+        assert z.shape == target.shape == (100, 1)
+        return ((z - target) ** 2).mean(), 2 * (z - target) / len(z)
+
+    net = SurrogateNetRegressor(
+        oracle=squared, batch_size=-1, max_epochs=30, random_state=0
+    )
+    np.testing.assert_allclose(net.fit(X, y).predict(X), y, atol=1e-2)
+
+
+def test_data_frame_of_doubles_is_what_its_array_is(digits):
+    X, y = digits
+    net = SurrogateNetClassifier(max_epochs=1, random_state=0)
+    frame = pd.DataFrame(X).add_prefix("pixel")
+    of_frame = net.fit(frame, y).predict_proba(frame)
+    assert list(net.feature_names_in_) == list(frame.columns)
+    np.testing.assert_array_equal(of_frame, net.fit(X, y).predict_proba(X))
+
+
+def test_other_optimisers_are_refused(digits):
+    with pytest.raises(TypeError, match="inner_optimizer"):
+        SurrogateNetClassifier(optimizer=torch.optim.Adam).fit(*digits)
 
 
 def test_failed_fit_leaves_the_net(digits):

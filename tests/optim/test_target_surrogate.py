@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 from torch.nn import functional as F
 
@@ -64,7 +65,7 @@ def test_one_inner_gradient_step_is_gradient_descent(problem, eta):
         expected = F.cross_entropy(plain(X), y)
         expected.backward()
         sgd.step()
-        assert loss == pytest.approx(float(expected), rel=1e-5)
+        assert loss == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(weights(ours), weights(plain), rtol=1e-4, atol=1e-6)
 
 
@@ -151,8 +152,68 @@ def test_calls_are_counted_and_stay_within_the_budget(problem, rule):
     with pytest.raises(OracleBudgetExceeded, match="max_oracle_calls=7"):
         train()
     assert len(calls) == optimizer.n_oracle_calls == 7
-    if rule in ("constant", "sqrt", "exponential", "adagrad"):
-        assert optimizer.n_inner_steps <= 3 * 7
+
+
+@pytest.mark.parametrize("rule", ["constant", "sqrt", "exponential", "adagrad"])
+def test_one_call_an_outer_step(problem, rule):
+    net = make_net()
+    optimizer = make_optimizer(net, step_rule=rule, inner_steps=3)
+    run(net, optimizer, problem, 5)
+    assert optimizer.n_oracle_calls == 5
+    assert optimizer.n_inner_steps == 15
+
+
+@pytest.mark.parametrize(
+    ("rule", "etas"),
+    [
+        ("constant", [8.0, 8.0, 8.0]),
+        ("sqrt", [8.0, 8.0 / 2**0.5, 8.0 / 3**0.5]),
+        ("exponential", [8.0 * 20 ** (-t / 20) for t in (1, 2, 3)]),
+    ],
+)
+def test_step_rule_moves_the_targets_by_its_formula(rule, etas):
+    # The model is its targets, half the squared distance to 1 has gradient z - 1,
+    # and L-BFGS solves the surrogate: z - 1 shrinks by 1 - eta.
+    z = nn.Parameter(torch.full((4, 2), 1.5, dtype=torch.float64))
+    optimizer = TargetSurrogate(
+        [z],
+        eta=8.0,
+        step_rule=rule,
+        total_steps=20,
+        inner_optimizer="lbfgs",
+        inner_steps=50,
+    )
+    expected = 0.5
+    for eta in etas:
+        optimizer.step(lambda: z * 1.0, lambda t: ((t - 1) ** 2).sum(1).mean() / 2)
+        expected *= 1 - eta
+        assert (z - 1).flatten().tolist() == pytest.approx([expected] * 8, rel=1e-4)
+
+
+def test_adagrad_divides_by_the_gradients_so_far():
+    z = nn.Parameter(torch.zeros(4, 1, dtype=torch.float64))
+    optimizer = TargetSurrogate(
+        [z],
+        eta=0.5,
+        step_rule="adagrad",
+        inner_optimizer="lbfgs",
+        inner_steps=50,
+    )
+    expected = 0.0
+    for t in range(1, 4):
+        # A linear loss of slope 2 for every sample.
+        optimizer.step(lambda: z * 1.0, lambda targets: 2 * targets.mean())
+        expected -= 0.5 * 2 / (t * 4) ** 0.5
+        assert z.flatten().tolist() == pytest.approx([expected] * 4, rel=1e-4)
+
+
+def test_armijo_rule_finds_the_longest_step_that_keeps_half(problem):
+    z = nn.Parameter(torch.zeros(4, 1, dtype=torch.float64))
+    optimizer = TargetSurrogate([z], eta=16.0, step_rule="armijo", inner_steps=1)
+    # Half of the slope is kept exactly up to eta = 1/L, here 1/2.
+    optimizer.step(lambda: z * 1.0, lambda t: ((t - 1) ** 2).mean())
+    assert optimizer.n_oracle_calls == 1 + 6  # 16, 8, 4, 2, 1, 1/2
+    assert optimizer.param_groups[0]["eta"] == 1.0  # twice it, the next first trial
 
 
 def test_adaptive_step_never_raises_the_loss_and_reuses_accepted_calls(problem):
@@ -173,12 +234,43 @@ def test_adaptive_step_never_raises_the_loss_and_reuses_accepted_calls(problem):
         assert not any(torch.equal(z, other) for other in calls[:i])
 
 
+def test_adaptive_step_asks_a_changed_oracle_again(problem):
+    X, y = problem
+    net = make_net()
+    optimizer = make_optimizer(net, step_rule="adaptive", eta=1.0)
+    run(net, optimizer, problem, 1)
+    assert optimizer.n_oracle_calls == 2
+    z = net(X)
+    # The targets are those of the accepted trial; their loss is another one now.
+    loss = optimizer.step(lambda: net(X), lambda z: F.cross_entropy(z, 2 - y))
+    assert loss == pytest.approx(F.cross_entropy(z, 2 - y).item())
+
+
+def test_adaptive_step_reuses_a_call_by_an_equal_function(problem):
+    net = make_net()
+    optimizer = make_optimizer(net, step_rule="adaptive", eta=0.1)
+    # A new lambda in every step, of the same labels.
+    run(net, optimizer, problem, 5)
+    assert optimizer.n_oracle_calls == 5 + 1
+
+
+def test_adaptive_step_refuses_inner_steps_that_diverge(problem):
+    net = make_net()
+    optimizer = make_optimizer(
+        net, lr=50.0, step_rule="adaptive", inner_optimizer="sgd", inner_steps=3
+    )
+    before = weights(net)
+    with pytest.warns(ConvergenceWarning, match="min_eta"):
+        run(net, optimizer, problem, 1)
+    assert torch.equal(weights(net), before)
+
+
 @pytest.mark.parametrize("rule", ["constant", "armijo", "adaptive", "adagrad"])
 def test_sum_and_mean_give_the_same(problem, rule):
-    X, y = problem
+    X, y = problem[0].double(), problem[1]
     nets = []
     for reduction in ("mean", "sum"):
-        net = make_net()
+        net = make_net().double()
         optimizer = make_optimizer(net, reduction=reduction, step_rule=rule)
         for _ in range(3):
             optimizer.step(
@@ -186,7 +278,7 @@ def test_sum_and_mean_give_the_same(problem, rule):
                 lambda z, r=reduction: F.cross_entropy(z, y, reduction=r),
             )
         nets.append(weights(net))
-    torch.testing.assert_close(*nets, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(*nets, rtol=1e-9, atol=1e-9)
 
 
 def test_black_box_oracle_gives_what_autograd_gives(problem):
@@ -234,6 +326,37 @@ def test_resumed_training_is_uninterrupted_training(problem, inner, rule):
     losses += run(resumed, optimizer, problem, 3)
     np.testing.assert_array_equal(losses, expected)
     assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_checkpoint_holds_only_what_torch_loads_safely(problem):
+    net = make_net()
+    optimizer = make_optimizer(
+        net,
+        inner_optimizer=torch.optim.RMSprop,
+        metric=lambda z, G: torch.ones_like(z),
+        reset_inner=False,
+    )
+    run(net, optimizer, problem, 2)
+    buffer = io.BytesIO()
+    torch.save(optimizer.state_dict(), buffer)
+    buffer.seek(0)
+    state = torch.load(buffer, weights_only=True)
+    other = make_optimizer(make_net(), inner_optimizer=torch.optim.RMSprop)
+    other.load_state_dict(state)
+    assert other.n_oracle_calls == 2
+
+
+def test_optimisers_with_the_same_state_count_on_their_own(problem):
+    nets = [make_net(), make_net()]
+    first, second = map(make_optimizer, nets)
+    run(nets[0], first, problem, 1)
+    state = first.state_dict()
+    second.load_state_dict(state)
+    run(nets[1], second, problem, 3)
+    run(nets[0], first, problem, 1)
+    assert (first.n_oracle_calls, second.n_oracle_calls) == (2, 4)
+    second.load_state_dict(state)
+    assert second.n_oracle_calls == 1
 
 
 @pytest.mark.parametrize("inner", ["armijo", "adam"])
@@ -301,6 +424,60 @@ def test_dropout_masks_differ_without_deterministic_forward(problem):
     assert not torch.equal(seen[0], seen[1])
 
 
+def test_oracle_draws_new_random_numbers_at_every_step(problem):
+    X, y = problem
+    net, drawn = make_net(dropout=0.5), []
+    optimizer = make_optimizer(net)
+
+    def noisy(z):
+        drawn.append(torch.rand(1).item())
+        return F.cross_entropy(z, y)
+
+    for _ in range(4):
+        optimizer.step(lambda: net(X), noisy)
+    assert len(set(drawn)) == 4
+
+
+def test_buffers_that_targets_depend_on_are_those_of_the_first_pass(problem):
+    X, y = problem
+    torch.manual_seed(0)
+    net, seen = nn.utils.parametrizations.spectral_norm(nn.Linear(5, 3)), []
+
+    def forward():
+        seen.append(net(X))
+        return seen[-1]
+
+    once = copy.deepcopy(net)
+    once(X)
+    make_optimizer(net, lr=1e-12, inner_steps=3, inner_optimizer="sgd").step(
+        forward, lambda z: F.cross_entropy(z, y)
+    )
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+    torch.testing.assert_close(dict(net.named_buffers()), dict(once.named_buffers()))
+
+
+@pytest.mark.parametrize("inner", ["armijo", "adam", "lbfgs"])
+def test_targets_of_half_precision_are_compared_in_float32(problem, inner):
+    X, y = problem
+    net, dtypes = make_net(), set()
+    optimizer = make_optimizer(net, lr=0.01, eta=4.0, inner_optimizer=inner)
+
+    def forward():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            z = net(X)
+        assert z.dtype == torch.bfloat16
+        return z
+
+    def oracle(z):
+        dtypes.add(z.dtype)
+        return F.cross_entropy(z, y)
+
+    losses = [optimizer.step(forward, oracle) for _ in range(20)]
+    assert dtypes == {torch.float32}
+    assert losses[-1] < 0.7 * losses[0]
+
+
 def test_running_statistics_move_once(problem):
     X, y = problem
     torch.manual_seed(0)
@@ -326,6 +503,52 @@ def test_learning_rate_schedulers_reach_the_inner_steps(problem):
     assert torch.equal(weights(net), before)
 
 
+def test_groups_have_their_own_learning_rates(problem):
+    X, y = problem
+    ours, plain = make_net(), make_net()
+    groups = [
+        [{"params": net[0].parameters(), "lr": 0.5}, {"params": net[3].parameters()}]
+        for net in (ours, plain)
+    ]
+    optimizer = TargetSurrogate(groups[0], 0.1, inner_steps=1, inner_optimizer="sgd")
+    sgd = torch.optim.SGD(groups[1], lr=0.1)
+    optimizer.step(lambda: ours(X), lambda z: F.cross_entropy(z, y))
+    F.cross_entropy(plain(X), y).backward()
+    sgd.step()
+    torch.testing.assert_close(weights(ours), weights(plain))
+
+
+def test_groups_share_one_eta(problem):
+    net = make_net()
+    optimizer = make_optimizer(net)
+    optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))], "eta": 3.0})
+    with pytest.raises(ValueError, match="eta"):
+        run(net, optimizer, problem, 1)
+
+
+def test_gradients_can_be_clipped_before_each_inner_step(problem):
+    X, y = problem
+    net = make_net()
+    optimizer = make_optimizer(net, lr=1.0, inner_optimizer="sgd", inner_steps=3)
+    before, calls = weights(net), []
+
+    def clip():
+        calls.append(torch.nn.utils.clip_grad_norm_(net.parameters(), 1e-3))
+
+    oracle = lambda z: F.cross_entropy(z, y)  # noqa: E731
+    optimizer.step(lambda: net(X), oracle, on_gradient=clip)
+    assert len(calls) == 3
+    assert (weights(net) - before).norm() <= 3e-3 + 1e-6
+
+
+def test_gradients_of_other_parameters_are_left_alone(problem):
+    X, y = problem
+    first, second = make_net(), nn.Linear(3, 3)
+    optimizer = make_optimizer(second)
+    optimizer.step(lambda: second(first(X)), lambda z: F.cross_entropy(z, y))
+    assert all(p.grad is None for p in first.parameters())
+
+
 def test_metric_of_ones_changes_nothing_and_others_do(problem):
     results = []
     for metric in (None, lambda z, G: torch.ones_like(z), lambda z, G: 0 * z + 4.0):
@@ -346,27 +569,77 @@ def test_inner_tolerance_saves_inner_steps(problem):
     assert counts[1] < counts[0]
 
 
-@pytest.mark.parametrize("where", ["oracle", "forward"])
-def test_interrupted_step_leaves_the_parameters(problem, where):
+def interrupted_at(n_calls, function):
+    """The function, with Ctrl-C at its call of that number."""
+    calls = []
+
+    def call(*args):
+        calls.append(1)
+        if len(calls) == n_calls:
+            raise KeyboardInterrupt
+        return function(*args)
+
+    return call
+
+
+def test_interrupted_oracle_leaves_the_parameters(problem):
     X, y = problem
     net = make_net()
-    optimizer = make_optimizer(net, inner_steps=5)
-    run(net, optimizer, problem, 2)
-    before, calls = weights(net), []
-
-    def forward():
-        calls.append(1)
-        if where == "forward" and len(calls) == 3:
-            raise KeyboardInterrupt
-        return net(X)
-
-    def oracle(z):
-        if where == "oracle":
-            raise KeyboardInterrupt
-        return F.cross_entropy(z, y)
-
+    before = weights(net)
+    oracle = interrupted_at(1, lambda z: F.cross_entropy(z, y))
     with pytest.raises(KeyboardInterrupt):
-        optimizer.step(forward, oracle)
+        make_optimizer(net).step(lambda: net(X), oracle)
+    assert torch.equal(weights(net), before)
+
+
+@pytest.mark.parametrize("inner", ["armijo", "lbfgs"])
+@pytest.mark.parametrize("n_calls", range(2, 12))
+def test_interrupted_line_search_leaves_no_trial_point(problem, inner, n_calls):
+    X, y = problem
+    net = make_net()
+    # A first trial much too far, so that interrupts fall between trials too.
+    optimizer = make_optimizer(net, eta=2.0, lr=1e3, inner_optimizer=inner)
+    (start,) = run(make_net(), make_optimizer(make_net()), problem, 1)
+    forward = interrupted_at(n_calls, lambda: net(X))
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step(forward, lambda z: F.cross_entropy(z, y))
+    # eta = 1/L: wherever the surrogate is not above its start, nor is the loss.
+    assert F.cross_entropy(net(X), y).item() <= start + 1e-6
+
+
+class InterruptedUpdate(torch.optim.SGD):
+    """Stops after the first of its parameters, at the third step."""
+
+    n_steps = 0
+
+    def step(self, closure=None):
+        self.n_steps += 1
+        if self.n_steps == 3:
+            with torch.no_grad():
+                self.param_groups[0]["params"][0].fill_(7.0)
+            raise KeyboardInterrupt
+        return super().step(closure)
+
+
+def test_interrupted_update_is_taken_back(problem):
+    net, two_steps = make_net(), make_net()
+    with pytest.raises(KeyboardInterrupt):
+        run(net, make_optimizer(net, inner_optimizer=InterruptedUpdate), problem, 1)
+    run(
+        two_steps,
+        make_optimizer(two_steps, inner_optimizer="sgd", inner_steps=2),
+        problem,
+        1,
+    )
+    torch.testing.assert_close(weights(net), weights(two_steps))
+
+
+def test_budget_within_an_adaptive_step_takes_the_step_back(problem):
+    net = make_net()
+    optimizer = make_optimizer(net, step_rule="adaptive", max_oracle_calls=1)
+    before = weights(net)
+    with pytest.raises(OracleBudgetExceeded):
+        run(net, optimizer, problem, 1)
     assert torch.equal(weights(net), before)
 
 
@@ -432,6 +705,25 @@ def test_what_an_oracle_does_wrong_is_told_by_name(problem, oracle, message):
 
 
 @pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (lambda net, X: net(X).detach(), "do not depend"),
+        (lambda net, X: net(X).sum(), "shape"),
+        (lambda net, X: net(X) / 0, "not finite"),
+        (lambda net, X: [net(X)], "tensor"),
+    ],
+)
+def test_wrong_targets_are_refused_before_the_oracle_is_called(
+    problem, targets, message
+):
+    net = make_net()
+    optimizer = make_optimizer(net)
+    with pytest.raises((TypeError, ValueError), match=message):
+        optimizer.step(lambda: targets(net, problem[0]), lambda z: z.sum())
+    assert optimizer.n_oracle_calls == 0
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"eta": 0.0},
@@ -442,12 +734,30 @@ def test_what_an_oracle_does_wrong_is_told_by_name(problem, oracle, message):
         {"step_rule": "never"},
         {"reduction": "none"},
         {"inner_tol": 2.0},
-        {"step_rule": "exponential", "total_steps": None},
+        {"max_oracle_calls": -1},
+        {"total_steps": None, "step_rule": "exponential"},
     ],
 )
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         make_optimizer(make_net(), **wrong)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_step_on_the_cpu_asks_for_no_cuda(problem, rule, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("asked for CUDA")
+
+    for owner, name in (
+        (torch.Tensor, "cuda"),
+        (nn.Module, "cuda"),
+        (torch.cuda, "_lazy_init"),
+        (torch.cuda, "get_rng_state"),
+        (torch.cuda, "set_rng_state"),
+    ):
+        monkeypatch.setattr(owner, name, refuse)
+    net = make_net(dropout=0.5)
+    run(net, make_optimizer(net, step_rule=rule), problem, 2)
 
 
 def test_names():
