@@ -76,8 +76,9 @@ class Problem:
     def _minimum(self):
         """Least loss of two long runs; 0 if the data turn out separable."""
         least = np.inf
-        B = self.with_ones
-        for B in (whitened(self.X), B / np.maximum(np.abs(B).max(axis=0), 1e-12)):
+        plain = self.with_ones
+        scaled = plain / np.maximum(np.abs(plain).max(axis=0), 1e-12)
+        for B in (whitened(self.X), scaled):
             result = minimize(
                 parameter_objective(self, B, self.loss),
                 np.zeros(B.shape[1] * self.n_outputs),
