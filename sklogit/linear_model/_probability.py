@@ -45,10 +45,11 @@ def fit_scale(kind, scores, y, weight, n_classes):
     elif kind == "multinomial":
         slope = _softmax_slope(scores, y, targets, weight)
     else:
-        signs = np.where(y[:, np.newaxis] == np.arange(n_classes), 1.0, -1.0)
-        slope = _binary_slope(
-            scores * signs, targets[:, np.newaxis], weight[:, np.newaxis]
-        )
+        own = y[:, np.newaxis] == np.arange(n_classes)
+        other = 1 - (1 - targets) / (n_classes - 1)
+        targets = np.where(own, targets[:, np.newaxis], other[:, np.newaxis])
+        signs = np.where(own, 1.0, -1.0)
+        slope = _binary_slope(scores * signs, targets, weight[:, np.newaxis])
     if slope(_SMALLEST) <= 0:  # no better than chance
         return float(np.exp(_SMALLEST / 4) / size)
     if slope(_LARGEST) >= 0:

@@ -161,10 +161,10 @@ class TargetObjective:
     def is_stationary(self, rate):
         r"""Whether the model can follow next to nothing of the gradient G.
 
-        The rate is that of the inner solver's direction, and its root the size of the
-        part of G that the model can follow; it must be `tol` times the largest size of
-        G met so far. This depends neither on the scale of the loss nor on that of the
-        features.
+        The rate is that along the inner solver's direction. With an exact solver its
+        root is the size of the part of G that the model can follow; it must be `tol`
+        times the largest size of G met so far. This depends neither on the scale of the
+        loss nor on that of the features.
         """
         return np.sqrt(max(rate, 0.0)) <= self.tol * self._largest_gradient
 

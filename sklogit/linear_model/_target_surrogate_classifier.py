@@ -75,7 +75,8 @@ class TargetSurrogateClassifier(LinearClassifierMixin, TargetSurrogateEstimator)
         Most calls of the oracle in a fit, trials of the line search included.
     tol : float, default=1e-4
         The fit has converged when the part of the gradient in target space that the
-        model can follow is `tol` times the largest gradient met.
+        model can follow is `tol` times the largest gradient met; few inner steps find
+        less of it, and end the fit sooner.
     fit_intercept : bool, default=True
         Whether to fit an intercept; it is not penalised.
     warm_start : bool, default=False

@@ -277,7 +277,7 @@ class SurrogateNetClassifier(SurrogateTrainMixin, NeuralNetClassifier):
         fresh = not (self.warm_start and self.initialized_)
         X, y = self._check_training_data(X, y, fresh=fresh)
         with seeded(self.random_state):
-            return super().fit(X, y, **fit_params)
+            return super().fit(X, y, _checked=True, **fit_params)
 
     @restore_net_on_failure
     def partial_fit(self, X, y=None, classes=None, **fit_params):
@@ -299,8 +299,10 @@ class SurrogateNetClassifier(SurrogateTrainMixin, NeuralNetClassifier):
         SurrogateNetClassifier
             The trained net.
         """
-        fresh = not self.initialized_
-        X, y = self._check_training_data(X, y, fresh=fresh, classes=classes)
+        # fit of skorch comes here with data that are arrays by then, without names.
+        if not fit_params.pop("_checked", False):
+            fresh = not self.initialized_
+            X, y = self._check_training_data(X, y, fresh=fresh, classes=classes)
         return super().partial_fit(X, y, classes=classes, **fit_params)
 
     def get_split_datasets(self, X, y=None, **fit_params):
@@ -475,7 +477,7 @@ class SurrogateNetRegressor(SurrogateTrainMixin, NeuralNetRegressor):
         fresh = not (self.warm_start and self.initialized_)
         X, y = self._check_training_data(X, y, fresh=fresh)
         with seeded(self.random_state):
-            return super().fit(X, y, **fit_params)
+            return super().fit(X, y, _checked=True, **fit_params)
 
     @restore_net_on_failure
     def partial_fit(self, X, y=None, classes=None, **fit_params):
@@ -497,7 +499,9 @@ class SurrogateNetRegressor(SurrogateTrainMixin, NeuralNetRegressor):
         SurrogateNetRegressor
             The trained net.
         """
-        X, y = self._check_training_data(X, y, fresh=not self.initialized_)
+        # fit of skorch comes here with data that are arrays by then, without names.
+        if not fit_params.pop("_checked", False):
+            X, y = self._check_training_data(X, y, fresh=not self.initialized_)
         return super().partial_fit(X, y, classes=classes, **fit_params)
 
     def predict(self, X):

@@ -175,7 +175,6 @@ def test_bounds_hold_at_every_iterate(rng, kind, step, warm):
     assert len(bounds) >= 1
     assert (lower <= mu * (1 + 1e-7)).all()
     assert (upper >= mu * (1 - 1e-7)).all()
-    assert (np.diff(lower, axis=0) >= 0).all() or kind == "ovr"
     assert (np.diff(upper[1:], axis=0) <= 0).all()
 
 
@@ -210,7 +209,7 @@ def test_stopped_iterations_evaluate_their_last_iterate(rng):
 
 @pytest.mark.parametrize("acceleration", [None, "dual_momentum"])
 def test_one_versus_rest_equals_independent_binary_fits(rng, acceleration):
-    X, y = clusters(rng, spread=0.5)
+    X, y = clusters(rng, spread=[[0.1, 0.7, 0.7, 0.7]])
     params = {"acceleration": acceleration}
     clf = NormalizedLogisticRegression(multi_class="ovr", **params).fit(X, y)
     single = [NormalizedLogisticRegression(**params).fit(X, y == k) for k in range(3)]
@@ -226,7 +225,7 @@ def test_one_versus_rest_equals_independent_binary_fits(rng, acceleration):
 
 
 def test_finished_columns_are_no_longer_multiplied(rng, monkeypatch):
-    X, y = clusters(rng, spread=0.5)
+    X, y = clusters(rng, spread=[[0.1, 0.7, 0.7, 0.7]])
     n_columns, evaluate = [], Problem.evaluate
 
     def record(self, theta, weighting, active):
@@ -251,7 +250,10 @@ def test_finished_columns_are_no_longer_multiplied(rng, monkeypatch):
 def test_gram_form_takes_the_same_steps(
     rng, monkeypatch, step, kind, constant, preconditioner
 ):
-    X, y = rng.standard_normal((12, 40)), np.arange(12) % (2 if kind == "binary" else 3)
+    # Nearly equal pairs of rows in different classes: not separated soon.
+    X = np.repeat(rng.standard_normal((6, 40)), 2, axis=0)
+    X += 0.01 * rng.standard_normal(X.shape)
+    y = np.arange(12) % (2 if kind == "binary" else 3)
     weight = rng.uniform(0.5, 2, 12)
     args = (X, y, kind, constant, preconditioner, weight)
     start = rng.standard_normal((40 + bool(constant), 1 if kind == "binary" else 3))

@@ -1,6 +1,7 @@
 """Nets trained by target surrogates: skorch's and scikit-learn's ways of using them."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -264,7 +265,9 @@ def test_data_frame_of_doubles_is_what_its_array_is(digits):
     X, y = digits
     net = SurrogateNetClassifier(max_epochs=1, random_state=0)
     frame = pd.DataFrame(X).add_prefix("pixel")
-    of_frame = net.fit(frame, y).predict_proba(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        of_frame = net.fit(frame, y).predict_proba(frame)
     assert list(net.feature_names_in_) == list(frame.columns)
     np.testing.assert_array_equal(of_frame, net.fit(X, y).predict_proba(X))
 
