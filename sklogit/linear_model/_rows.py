@@ -92,14 +92,14 @@ class Rows:
             return np.asarray(self.X[block])
         if block.stop >= self.n_rows and block.start == 0:
             return self.X
-        # Slicing would copy the values; the array of row starts is enough to copy.
+        # Slicing would copy the values, and so would the constructor; the array of row
+        # starts is enough to copy.
         indptr = self.X.indptr[block.start : block.stop + 1]
         values = slice(indptr[0], indptr[-1])
-        return type(self.X)(
-            (self.X.data[values], self.X.indices[values], indptr - indptr[0]),
-            shape=(len(indptr) - 1, self.X.shape[1]),
-            copy=False,
-        )
+        part = type(self.X)((len(indptr) - 1, self.X.shape[1]), dtype=self.X.dtype)
+        part.data, part.indices = self.X.data[values], self.X.indices[values]
+        part.indptr = indptr - indptr[0]
+        return part
 
 
 class DaskRows:

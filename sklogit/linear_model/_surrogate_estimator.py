@@ -1,7 +1,6 @@
 """What the classifier and the regressor by target-based surrogates share."""
 
 import warnings
-from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
@@ -198,8 +197,6 @@ class TargetSurrogateEstimator(CallbackSupportMixin, BaseEstimator):
         if size_of is None:
             rule = self.step_rule if self.step_rule in OPEN_LOOP else "constant"
             size_of = StepSizes(rule, options.eta, self.max_oracle_calls)
-        # A copy: a call that fails must leave the sizes as they were.
-        size_of = copy(size_of)
         outer_step(fit, X, y, sample_weight, loss.oracle, size_of, options)
         self._store(fit)
         self._step_sizes = size_of

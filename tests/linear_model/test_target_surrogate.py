@@ -242,6 +242,18 @@ def test_checked_steps_never_raise_the_loss(binary, rule, eta):
     np.testing.assert_array_equal(kept, model.loss_curve_)
 
 
+@pytest.mark.parametrize("eta", [1e-3, 300.0])
+def test_budget_that_ends_first_warns_and_keeps_the_best(binary, eta):
+    X, y = binary
+    recorder = Recorder()
+    model = TargetSurrogateClassifier(recorder, max_oracle_calls=3, eta=eta)
+    with pytest.warns(ConvergenceWarning, match=r"after 3 calls.*max_oracle_calls=3"):
+        model.fit(X, y)
+    assert not model.converged_
+    Z = model.decision_function(X)[:, np.newaxis]
+    assert logistic_oracle(Z, y)[0] == pytest.approx(min(recorder.losses))
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("budget", [1, 2, 3, 7, 40])
 @pytest.mark.parametrize(
@@ -266,17 +278,6 @@ def test_calls_are_counted_and_never_exceed_the_budget(binary, options, budget):
     assert model.n_oracle_calls_ == recorder.n <= budget
     if options.get("step_rule") in GIVEN_RULES:
         assert recorder.n == budget == model.n_iter_ == len(model.loss_curve_)
-
-
-def test_budget_that_ends_first_warns_and_keeps_the_best(binary):
-    X, y = binary
-    recorder = Recorder()
-    model = TargetSurrogateClassifier(recorder, max_oracle_calls=4, eta=300.0)
-    with pytest.warns(ConvergenceWarning, match=r"after 4 calls.*max_oracle_calls=4"):
-        model.fit(X, y)
-    assert not model.converged_
-    Z = model.decision_function(X)[:, np.newaxis]
-    assert logistic_oracle(Z, y)[0] == pytest.approx(min(recorder.losses))
 
 
 def test_budget_of_the_oracle_itself_keeps_the_best(binary):

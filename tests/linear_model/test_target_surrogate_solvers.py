@@ -11,7 +11,7 @@ from sklogit.linear_model._surrogate_losses import (
     regression_loss,
 )
 from sklogit.linear_model._surrogate_objective import TargetObjective
-from sklogit.linear_model._surrogate_outer import StepSizes
+from sklogit.linear_model._surrogate_outer import StepSizes, closed_loop
 from sklogit.linear_model._surrogate_projection import make_projection
 from sklogit.linear_model._surrogate_search import wolfe_search
 
@@ -152,6 +152,16 @@ def test_inner_solvers_agree_with_the_pseudo_inverse(
         np.testing.assert_allclose(D, expected, atol=1e-8)
 
 
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40)], ids=["tall", "wide"])
+def test_ridge_acts_on_what_the_data_do_not_reach(shape):
+    # The penalty of a warm start has a gradient in all directions.
+    X, _, weight = data(shape, "dense")
+    design = CenteredDesign(X, weight, True)
+    gradient = np.random.default_rng(12).normal(size=(shape[1] + 1, 2))
+    D = make_projection(design, "exact", 0.1, 1)(gradient)
+    np.testing.assert_allclose(D, brute_force(design, gradient, 0.1), atol=1e-8)
+
+
 def test_conjugate_gradients_for_sparse_data_of_many_features():
     X = sparse.random(50, 2100, density=0.02, format="csr", random_state=0)
     design = CenteredDesign(X, None, True)
@@ -167,12 +177,16 @@ def test_conjugate_gradients_for_sparse_data_of_many_features():
 def test_exact_solve_keeps_its_accuracy_when_ill_conditioned(condition):
     rng = np.random.default_rng(9)
     U, _ = np.linalg.qr(rng.normal(size=(200, 10)))
-    X = U * np.logspace(0, -np.log10(condition), 10)
+    # Turned, as factorisations do not mind the mere scale of a column.
+    turn, _ = np.linalg.qr(rng.normal(size=(10, 10)))
+    X = U * np.logspace(0, -np.log10(condition), 10) @ turn
     design = CenteredDesign(X, None, False)
     G = rng.normal(size=(200, 1))
     D = make_projection(design, "exact", 0.0, 1)(design.adjoint(G))
     # The projection on the columns of U, which do not depend on the condition.
-    np.testing.assert_allclose(design.apply(D), U @ (U.T @ G), atol=1e-6)
+    # X^T G alone has an error of the machine precision times the condition.
+    tolerance = 1e-14 * condition + 1e-12
+    np.testing.assert_allclose(design.apply(D), U @ (U.T @ G), atol=tolerance)
 
 
 def test_one_gradient_step_is_a_multiple_of_the_gradient():
@@ -189,32 +203,74 @@ def test_one_gradient_step_is_a_multiple_of_the_gradient():
     assert project.n_steps == 1
 
 
-@pytest.mark.parametrize("inner", ["exact", "cg", "armijo"])
-def test_promised_decrease_is_that_of_the_surrogate(inner):
+ALPHA, ETA = 0.2, 4.0
+
+
+def penalised(inner):
+    """A penalised logistic objective, and weights that its tests need."""
     X, _, weight = data((30, 4), "dense")
-    y = np.arange(30) % 2
-    alpha, eta = 0.2, 4.0
     design = CenteredDesign(X, weight, True)
-    project = make_projection(design, inner, alpha * eta, 2)
-    oracle = LOSSES["binary"][0].oracle
     objective = TargetObjective(
-        design, project, oracle, y, weight, alpha=alpha, ridge=alpha * eta
+        design,
+        make_projection(design, inner, ALPHA * ETA, 2),
+        LOSSES["binary"][0].oracle,
+        np.arange(30) % 2,
+        weight,
+        alpha=ALPHA,
+        ridge=ALPHA * ETA,
+        max_calls=100,
     )
     theta = np.random.default_rng(11).normal(size=(5, 1))
+    return objective, theta, weight
+
+
+@pytest.mark.parametrize("inner", ["exact", "cg", "armijo"])
+def test_promised_decrease_is_that_of_the_surrogate(inner):
+    objective, theta, weight = penalised(inner)
     point = objective.evaluate(theta)
     descent = objective.descent(point)
-    new = theta - eta * descent.D
-    dZ = design.apply(new) - point.Z
+    new = theta - ETA * descent.D
+    dZ = objective.design.apply(new) - point.Z
 
     def penalty(theta):
-        return alpha / 2 * (theta[:-1] ** 2).sum()
+        return ALPHA / 2 * (theta[:-1] ** 2).sum()
 
-    rows = (point.G * dZ + dZ**2 / (2 * eta)).sum(axis=1)
+    rows = (point.G * dZ + dZ**2 / (2 * ETA)).sum(axis=1)
     change = np.average(rows, weights=weight) + penalty(new) - penalty(theta)
-    assert eta * descent.decrease == pytest.approx(-change)
+    assert ETA * descent.decrease == pytest.approx(-change)
+
+
+def test_rate_is_the_derivative_along_the_direction():
+    objective, theta, _ = penalised("cg")
+    start = objective.evaluate(theta)
+    descent = objective.descent(start)
+    assert objective.rate(start, descent) == pytest.approx(descent.rate)
+    here, before, after = (objective.step(start, descent, t) for t in (1, 0.999, 1.001))
+    slope = (before.value - after.value) / 0.002
+    assert objective.rate(here, descent) == pytest.approx(slope, rel=1e-5)
 
 
 # -- outer loops -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rule", "part"), [("adaptive", 1.0), ("armijo", 0.2)])
+def test_checked_steps_keep_their_part_of_the_promise(rule, part):
+    objective, theta, _ = penalised("exact")
+    promises, descent_of = [], objective.descent
+
+    def recorded(point):
+        promises.append(descent_of(point).decrease)
+        return descent_of(point)
+
+    objective.descent = recorded
+    loop = closed_loop(objective, theta, 500.0, rule)
+    iterates = [next(loop) for _ in range(6)]
+    for before, after, promise in zip(iterates, iterates[1:], promises):
+        assert before.value - after.value >= part * after.eta * promise - 1e-12
+    # Twice the first accepted step was refused.
+    start = objective.evaluate(theta)
+    twice = objective.step(start, descent_of(start), 2 * iterates[1].eta)
+    assert start.value - twice.value < part * 2 * iterates[1].eta * promises[0]
 
 
 @pytest.mark.parametrize(
