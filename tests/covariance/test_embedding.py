@@ -222,7 +222,10 @@ def test_cao_of_a_long_signal_equals_a_tree_search(lorenz):
 
 
 def test_cao_of_lorenz(lorenz):
-    np.testing.assert_allclose(cao_e1(lorenz, 8, 4)[1:], [0.32, 0.92, 0.94], atol=0.04)
+    # Two coordinates cannot unfold the attractor, three can: its dimension is 2.06.
+    two, three, four = cao_e1(lorenz, 8, 4)[1:]
+    assert two < 0.5
+    np.testing.assert_allclose([three, four], [0.92, 0.94], atol=0.03)
 
 
 def test_cao_passes_over_neighbours_of_equal_value(epochs):

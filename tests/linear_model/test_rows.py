@@ -241,7 +241,7 @@ def test_dask_blocks_may_be_empty(rng, synchronous):
     lazy = da.from_array(X, chunks=(10, 4))
     kept = np.r_[np.ones(10), np.zeros(10), np.ones(10)].astype(bool)
     lazy = lazy[da.from_array(kept, chunks=10)]
-    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+    with pytest.raises(ValueError, match=r"compute_chunk_sizes"):
         NLR().fit(lazy, y[kept])
     lazy = lazy.compute_chunk_sizes()
     assert 0 in lazy.chunks[0]
@@ -253,21 +253,21 @@ def test_dask_blocks_may_be_empty(rng, synchronous):
 def test_one_bad_value_in_a_block_is_found(rng, synchronous, value):
     X, y = separable(rng)
     X[17, 2] = value
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         NLR().fit(da.from_array(X, chunks=(7, 4)), y)
 
 
 def test_dask_array_of_wrong_shape_is_refused(rng, synchronous):
     X, y = separable(rng)
     lazy = da.from_array(X, chunks=(7, 4))
-    with pytest.raises(ValueError, match="Expected 2D"):
+    with pytest.raises(ValueError, match=r"Expected 2D"):
         NLR().fit(lazy[:, 0], y)
-    with pytest.raises(ValueError, match="inconsistent"):
+    with pytest.raises(ValueError, match=r"inconsistent"):
         NLR().fit(lazy, y[:-1])
-    with pytest.raises(ValueError, match="no samples"):
+    with pytest.raises(ValueError, match=r"no samples"):
         NLR().fit(lazy[:, :0], y)
     clf = NLR().fit(lazy, y)
-    with pytest.raises(ValueError, match="3 features.*expecting 4"):
+    with pytest.raises(ValueError, match=r"3 features.*expecting 4"):
         clf.partial_fit(lazy[:, :3], y)
     assert clf.n_features_in_ == 4
 

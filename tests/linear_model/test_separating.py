@@ -99,7 +99,7 @@ def test_parameter_out_of_range_is_refused(rng, name, value):
 
 def test_acceleration_needs_normalised_steps(rng):
     clf = NLR(acceleration="dual_momentum", normalize=False)
-    with pytest.raises(ValueError, match="normalize must be True, got False"):
+    with pytest.raises(ValueError, match=r"normalize must be True, got False"):
         clf.fit(*separable(rng))
 
 
@@ -109,7 +109,7 @@ def test_acceleration_needs_normalised_steps(rng):
 def test_values_that_are_not_finite_are_refused(rng, cls, container, value):
     X, y = separable(rng)
     X[3, 1] = value
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         cls().fit(container(X), y)
 
 
@@ -133,17 +133,17 @@ def test_bad_sample_weight_is_refused(rng, cls, weight, match):
 @each_class
 def test_weights_that_are_all_zero_are_refused(rng, cls):
     X, y = separable(rng)
-    with pytest.raises(ValueError, match="weight"):
+    with pytest.raises(ValueError, match=r"weight"):
         cls().fit(X, y, np.zeros(len(y)))
-    with pytest.raises(ValueError, match="class_weight leave no row"):
+    with pytest.raises(ValueError, match=r"class_weight leave no row"):
         cls(class_weight={0: 0.0, 1: 0.0}).fit(X, y)
-    with pytest.raises(ValueError, match="class_weight leave no row"):
+    with pytest.raises(ValueError, match=r"class_weight leave no row"):
         cls(class_weight={0: 0.0}).fit(X, y, y == 0)
 
 
 @pytest.mark.parametrize("weight", [-1.0, np.nan])
 def test_bad_class_weight_is_refused(rng, weight):
-    with pytest.raises(ValueError, match="class_weight must not be negative or NaN"):
+    with pytest.raises(ValueError, match=r"class_weight must not be negative or NaN"):
         NLR(class_weight={0: weight}).fit(*separable(rng))
 
 
@@ -156,7 +156,7 @@ def test_one_class_is_refused(rng, cls):
 
 def test_continuous_targets_are_refused(rng):
     X, _ = separable(rng)
-    with pytest.raises(ValueError, match="[Uu]nknown label type"):
+    with pytest.raises(ValueError, match=r"[Uu]nknown label type"):
         NLR().fit(X, rng.standard_normal(len(X)))
 
 
@@ -271,20 +271,20 @@ def test_partial_fit_steps_are_scaled_by_the_largest_radius_so_far(rng):
 
 def test_partial_fit_refuses_what_does_not_fit(rng):
     X, y = separable(rng)
-    with pytest.raises(ValueError, match="classes must be passed"):
+    with pytest.raises(ValueError, match=r"classes must be passed"):
         NLR().partial_fit(X, y)
     clf = NLR().partial_fit(X, y, classes=[0, 1])
     before = pickle.dumps(clf.__dict__)
-    with pytest.raises(ValueError, match="classes=.*is not the same"):
+    with pytest.raises(ValueError, match=r"classes=.*is not the same"):
         clf.partial_fit(X, y, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match="3 features.*expecting 4"):
+    with pytest.raises(ValueError, match=r"3 features.*expecting 4"):
         clf.partial_fit(X[:, :3], y)
     with pytest.raises(ValueError, match=r"labels \[0 1 2\].*classes \[0 1\]"):
         clf.partial_fit(X, np.arange(30) % 3)
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"NaN"):
         clf.partial_fit(np.full((2, 4), np.nan), [0, 1])
     assert pickle.dumps(clf.__dict__) == before
-    with pytest.raises(ValueError, match="'balanced' needs all data"):
+    with pytest.raises(ValueError, match=r"'balanced' needs all data"):
         NLR(class_weight="balanced").partial_fit(X, y, classes=[0, 1])
 
 
@@ -318,7 +318,7 @@ def test_interrupt_keeps_the_best_iterate(rng, monkeypatch):
     path = normalized_gd_path(X, y, gamma=3.0, max_iter=6, fit_intercept=True)
     raise_at(monkeypatch, 7, KeyboardInterrupt("stop"))
     clf = NLR(step_size=3.0, step_scaling="none")
-    with pytest.raises(KeyboardInterrupt, match="stop"):
+    with pytest.raises(KeyboardInterrupt, match=r"stop"):
         clf.fit(X, y)
     assert clf.n_iter_ == 6
     assert not clf.converged_
@@ -344,7 +344,7 @@ def test_another_error_restores_the_earlier_fit(rng, monkeypatch, method):
     clf = NLR().fit(X, y)
     before = pickle.dumps(clf.__dict__)
     raise_at(monkeypatch, 2, MemoryError("none left"))
-    with pytest.raises(MemoryError, match="none left"):
+    with pytest.raises(MemoryError, match=r"none left"):
         getattr(clf, method)(X, 1 - y)
     assert pickle.dumps(clf.__dict__) == before
 
@@ -353,7 +353,7 @@ def test_errors_in_float64_are_not_called_converged(rng, monkeypatch):
     # Iterations in float32 can end with a margin that float64 finds negative.
     monkeypatch.setattr(_separating, "verify", lambda *args: (1, np.array([-1e-9])))
     X, y = separable(rng)
-    with pytest.warns(ConvergenceWarning, match="1 training rows"):
+    with pytest.warns(ConvergenceWarning, match=r"1 training rows"):
         clf = NLR().fit(X.astype(np.float32), y)
     assert not clf.converged_
     assert clf.separable_ is None
