@@ -26,6 +26,8 @@ html_css_files = ["sklogit.css"]
 # torch, skorch and MOABB add is documented there.
 _FOREIGN = (
     "BaseEstimator, TransformerMixin, ClassifierMixin, CallbackSupportMixin, "
+    "RegressorMixin, LinearClassifierMixin, SparseCoefMixin, Optimizer, "
+    "NeuralNetRegressor, "
     "ClassNamePrefixFeaturesOutMixin, Module, NeuralNet, NeuralNetClassifier, "
     "BaseDataset"
 )
