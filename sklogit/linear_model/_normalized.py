@@ -98,13 +98,13 @@ class NormalizedLogisticRegression(SeparatingClassifier):
         `partial_fit`.
     n_train_errors_ : int
         Training rows on the wrong side; a margin of zero is an error.
-    train_errors_path_ : ndarray of shape (n_iter_ + 1,)
+    train_errors_path_ : ndarray of shape (n_iterates,)
         Errors of all iterates, the first included.
     probability_scale_ : float
         Factor of the scores in `predict_proba`.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also
@@ -273,13 +273,13 @@ class BatchPerceptron(SeparatingClassifier):
         No margin can exceed this.
     n_train_errors_ : int
         Training rows on the wrong side; a margin of zero is an error.
-    train_errors_path_ : ndarray of shape (n_iter_ + 1,)
+    train_errors_path_ : ndarray of shape (n_iterates,)
         Errors of all iterates, the first included.
     probability_scale_ : float
         Factor of the scores in `predict_proba`.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also

@@ -111,7 +111,7 @@ class TargetSurrogateClassifier(LinearClassifierMixin, TargetSurrogateEstimator)
         Whether `tol` was reached, or the accuracy of the numbers.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had any.
 
     See Also

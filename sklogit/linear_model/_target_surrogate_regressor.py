@@ -101,7 +101,7 @@ class TargetSurrogateRegressor(
         Whether `tol` was reached, or the accuracy of the numbers.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had any.
 
     See Also
