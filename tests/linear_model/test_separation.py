@@ -295,7 +295,7 @@ def test_gram_form_is_for_wide_dense_data(rng):
 def test_wide_data_are_separated_in_the_end(rng, params, multi_class, dtype):
     # Nearly equal pairs of rows in different classes: many iterations.
     X = rng.standard_normal((20, 400))
-    X = np.vstack([X, X + 0.02 * rng.standard_normal((20, 400))]).astype(dtype)
+    X = np.vstack([X, X + 0.05 * rng.standard_normal((20, 400))]).astype(dtype)
     y = np.arange(40) % 4
     y[20:] = (y[20:] + 1) % 4
     clf = NormalizedLogisticRegression(
