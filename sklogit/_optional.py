@@ -11,6 +11,7 @@ _EXTRA_OF = {
     "mne": "eeg",
     "matplotlib": "plot",
     "dask": "dask",
+    "pandas": "pandas",
 }
 
 

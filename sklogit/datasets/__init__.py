@@ -3,10 +3,13 @@
 from .._optional import import_optional
 from ._bci import make_bci_epochs
 from ._data_home import get_data_home, moabb_sandbox
+from ._keel import keel_imbalanced_names, load_keel_imbalanced
 
 __all__ = [
     "SyntheticBCI",
     "get_data_home",
+    "keel_imbalanced_names",
+    "load_keel_imbalanced",
     "load_physionet_mi",
     "make_bci_epochs",
     "moabb_sandbox",

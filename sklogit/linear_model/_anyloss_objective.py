@@ -1,0 +1,248 @@
+"""One minus a metric of soft predictions, and its gradient by the coefficients."""
+
+from functools import partial
+
+import numpy as np
+from scipy.special import softmax
+
+from ..metrics import amplify
+from ._rows import scores_of, sum_of_rows
+
+
+class AnyLossObjective:
+    r"""Penalised loss of a linear classifier, as a function of its parameters.
+
+    .. math:: J(W) = \sum_k \omega_k \left(1 - M(c_k(W))\right)
+        + \frac{\alpha}{2S} \|W - W_0\|^2
+
+    with the soft counts c_k of class k against the others. Two numbers a class, the
+    slopes of the metric by its true and its false positives, carry everything of the
+    metric into the gradient.
+
+    Parameters
+    ----------
+    rows : Rows
+        Rows; their y is a bool (two classes) or a class index.
+    metric : ConfusionMetric
+        The metric M.
+    soft : callable
+        Turns scores into soft predictions and their slopes.
+    alpha : float
+        Strength of the penalty, finite.
+    anchor : ndarray of shape (n_outputs, n_features)
+        The W_0.
+    fit_intercept : bool
+        Whether the parameters have a last column, the intercepts, without penalty.
+    """
+
+    def __init__(self, rows, metric, soft, alpha, anchor, fit_intercept):
+        self.rows, self.metric, self.soft = rows, metric, soft
+        self.anchor, self.fit_intercept = anchor.astype(np.float64), fit_intercept
+        self.total = float(
+            rows.n_rows if rows.weight is None else rows.weight.sum(dtype=np.float64)
+        )
+        self.penalty = alpha / self.total
+        self.shape = (len(anchor), anchor.shape[1] + fit_intercept)
+
+    def __call__(self, parameters):
+        """Evaluate the objective.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (n_outputs * n_columns,)
+            Coefficients and intercepts.
+
+        Returns
+        -------
+        objective : float
+            The value.
+        gradient : ndarray of the shape of the parameters
+            Its gradient.
+        """
+        coef, intercept = self.split(parameters)
+        loss, by_coef, by_intercept = self.loss_and_gradient(coef, intercept)
+        moved = coef - self.anchor
+        gradient = by_coef + self.penalty * moved
+        if self.fit_intercept:
+            gradient = np.column_stack([gradient, by_intercept])
+        return loss + self.penalty / 2 * np.vdot(moved, moved), gradient.ravel()
+
+    def metric_value(self, parameters, objective):
+        """Metric of the soft predictions, given the value of the objective."""
+        moved = self.split(parameters)[0] - self.anchor
+        return 1 - (objective - self.penalty / 2 * np.vdot(moved, moved))
+
+    def split(self, parameters):
+        """Coefficients and intercepts of flat parameters."""
+        W = parameters.reshape(self.shape)
+        if not self.fit_intercept:
+            return W, np.zeros(len(W))
+        return W[:, :-1], W[:, -1]
+
+    def join(self, coef, intercept):
+        """Flat parameters of coefficients and intercepts."""
+        if not self.fit_intercept:
+            return coef.astype(np.float64).ravel()
+        return np.column_stack([coef, intercept]).astype(np.float64).ravel()
+
+
+class BinaryObjective(AnyLossObjective):
+    """The objective for two classes; rows are read once an evaluation."""
+
+    def __init__(self, rows, *args, **kwargs):
+        super().__init__(rows, *args, **kwargs)
+        weight = rows.y if rows.weight is None else rows.weight * rows.y
+        self.n_positive = float(weight.sum(dtype=np.float64))
+        self.n_negative = self.total - self.n_positive
+
+    def loss_and_gradient(self, coef, intercept):
+        """Loss without penalty, and its gradients."""
+        dtype = self.rows.X.dtype
+        block = partial(
+            _binary_sums,
+            soft=self.soft,
+            coef=coef[0].astype(dtype),
+            intercept=intercept,
+        )
+        parts = list(self.rows.map(block))
+        tp, fp = np.sum([part[0] for part in parts], axis=0)
+        counts = self.counts(tp, fp)
+        loss = 1 - self.metric.value(*counts)
+        # The gradient of a class is its slope times what its rows add up to.
+        slopes = np.array(self.metric.slopes(*counts), dtype=np.float64)
+        of_rows = sum(part[1] for part in parts)
+        of_constant = sum(part[2] for part in parts)
+        return loss, -(slopes @ of_rows)[np.newaxis], -slopes @ of_constant
+
+    def counts(self, tp, fp):
+        """Soft confusion matrix, without the negative numbers that rounding makes."""
+        tn, fn = max(self.n_negative - fp, 0.0), max(self.n_positive - tp, 0.0)
+        return tn, max(fp, 0.0), fn, max(tp, 0.0)
+
+
+def _binary_sums(X, positive, weight, *, soft, coef, intercept):
+    """Sum (tp, fp) over a block, and the rows and slopes of both classes."""
+    scores = np.asarray(scores_of(X, coef), dtype=np.float64)
+    scores += intercept
+    predictions, slopes = soft(scores)
+    if weight is not None:
+        predictions, slopes = predictions * weight, slopes * weight
+    # Positives are mostly few: they are copied, and the negatives are what is left.
+    members = np.flatnonzero(positive)
+    tp, of_members = predictions[members].sum(), slopes[members]
+    rows = sum_of_rows(X[members], of_members.astype(X.dtype))
+    constant = of_members.sum()
+    return (
+        np.array([tp, predictions.sum() - tp]),
+        np.array([rows, sum_of_rows(X, slopes.astype(X.dtype)) - rows]),
+        np.array([constant, slopes.sum() - constant]),
+    )
+
+
+class MulticlassObjective(AnyLossObjective):
+    """The objective for more classes: the mean over each class against the others.
+
+    Parameters
+    ----------
+    rows, metric, soft, alpha, anchor, fit_intercept
+        As of `AnyLossObjective`; `soft` returns the predictions and a function that
+        carries derivatives by them back to the scores.
+    share : ndarray of shape (n_classes,)
+        The omega, which sum to one.
+    """
+
+    def __init__(self, rows, *args, share, **kwargs):
+        super().__init__(rows, *args, **kwargs)
+        self.share = share
+        weight = np.ones(rows.n_rows) if rows.weight is None else rows.weight
+        self.n_positive = np.bincount(rows.y, weight, minlength=len(share))
+
+    def loss_and_gradient(self, coef, intercept):
+        """Loss without penalty, and its gradients."""
+        dtype = self.rows.X.dtype
+        block = partial(
+            _multiclass_predictions,
+            soft=self.soft,
+            coef=coef.T.astype(dtype),
+            intercept=intercept,
+        )
+        n_classes = len(self.share)
+        blocks = list(self.rows.map(block, n_classes))
+        tp, predicted = np.sum([sums for sums, _ in blocks], axis=0)
+        values, slopes = self._metrics(tp, predicted - tp)
+        derivatives = (-self.share * slopes).astype(np.float64)
+        back = (back for _, back in blocks)
+        parts = list(
+            self.rows.map(
+                lambda X, y, weight: _multiclass_sums(X, next(back)(derivatives)),
+                n_classes,
+            )
+        )
+        by_coef, by_intercept = (sum(part[i] for part in parts) for i in (0, 1))
+        return float(self.share @ (1 - values)), by_coef, by_intercept
+
+    def _metrics(self, tp, fp):
+        """Values (n_classes,) and slopes (2, n_classes) of the classes' metrics."""
+        n_negative = self.total - self.n_positive
+        tn, fn = n_negative - fp, self.n_positive - tp
+        counts = np.maximum([tn, fp, fn, tp], 0.0).T
+        values = [self.metric.value(*of_class) for of_class in counts]
+        slopes = [self.metric.slopes(*of_class) for of_class in counts]
+        return np.array(values), np.array(slopes, dtype=np.float64).T
+
+
+def _multiclass_predictions(X, y, weight, *, soft, coef, intercept):
+    """Sum predictions over a block; return what takes derivatives to its scores."""
+    scores = np.asarray(X @ coef, dtype=np.float64) + intercept
+    predictions, to_scores = soft(scores)
+    rows = np.arange(len(y))
+    own = predictions[rows, y]
+    weighted = predictions
+    if weight is not None:
+        weighted, own = predictions * weight[:, np.newaxis], own * weight
+    tp = np.bincount(y, own, minlength=predictions.shape[1])
+
+    def back(derivatives):
+        # Row 1 is the slope by false positives; the own class has that of the true.
+        D = np.repeat(derivatives[1:], len(y), axis=0)
+        D[rows, y] = derivatives[0, y]
+        if weight is not None:
+            D *= weight[:, np.newaxis]
+        return to_scores(D)
+
+    return np.array([tp, weighted.sum(axis=0)]), back
+
+
+def _multiclass_sums(X, D):
+    return sum_of_rows(X, D.astype(X.dtype)).T, D.sum(axis=0)
+
+
+def multiclass_soft(scores, amplifier, L):
+    """Soft predictions of several classes.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_classes)
+        Scores.
+    amplifier : {"logit", "probability"}
+        The softmax of L times the scores, or the amplified probabilities of each class.
+    L : float
+        Steepness.
+
+    Returns
+    -------
+    predictions : ndarray of shape (n_samples, n_classes)
+        Soft predictions; those of "probability" need not sum to one.
+    to_scores : callable
+        Takes derivatives by the predictions to derivatives by the scores.
+    """
+    P = softmax(L * scores if amplifier == "logit" else scores, axis=1)
+    if amplifier == "logit":
+        return P, lambda D: L * _softmax_back(P, D)
+    # Of the probability p: the logistic function of L (p - 1/2).
+    predictions, slopes = amplify(P - 0.5, "logit", L)
+    return predictions, lambda D: _softmax_back(P, D * slopes)
+
+
+def _softmax_back(P, D):
+    return P * (D - (P * D).sum(axis=1, keepdims=True))

@@ -1,0 +1,26 @@
+"""Metrics of decisions: confusion matrices, soft and hard, and what they are worth."""
+
+from ._confusion_metric import (
+    ConfusionMetric,
+    confusion_metric_names,
+    cost_metric,
+    get_confusion_metric,
+)
+from ._objective import metric_objective
+from ._soft_confusion import amplify, soft_confusion
+from ._soft_metric_display import SoftMetricDisplay
+from ._threshold import optimal_threshold
+from ._threshold_display import MetricThresholdDisplay
+
+__all__ = [
+    "ConfusionMetric",
+    "MetricThresholdDisplay",
+    "SoftMetricDisplay",
+    "amplify",
+    "confusion_metric_names",
+    "cost_metric",
+    "get_confusion_metric",
+    "metric_objective",
+    "optimal_threshold",
+    "soft_confusion",
+]
