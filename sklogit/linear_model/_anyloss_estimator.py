@@ -99,9 +99,12 @@ class AnyLossEstimator(
         report = self._reporter(context, classes, X, y)
         start = self._start(rows, classes, metric, threshold)
         fit = self._train_and_store(rows, classes, metric, start, alpha, report)
-        context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes={}
-        )
+        try:
+            context.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes={}
+            )
+        except KeyboardInterrupt as interrupt:  # all is fitted by now
+            return interrupt
         self._tell(fit)
         return fit.interrupt
 

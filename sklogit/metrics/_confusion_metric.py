@@ -277,7 +277,7 @@ class ConfusionMetric:
             sample_weight = _check_sample_weight(
                 sample_weight, y_true, dtype=np.float64, ensure_non_negative=True
             )
-        labels = unique_labels(y_true, y_pred)
+        labels = _labels(y_true, y_pred)
         if average == "binary" or (average == "auto" and len(labels) <= 2):
             positive = _positive_label(labels, pos_label)
             counts = soft_confusion(
@@ -327,6 +327,15 @@ def _score_of(y_true, y_pred, *, metric, pos_label, average, sample_weight=None)
         average=average,
         sample_weight=sample_weight,
     )
+
+
+def _labels(y_true, y_pred):
+    """All labels, sorted."""
+    if y_true.ndim == y_pred.ndim == 1 and y_true.dtype == y_pred.dtype:
+        # Scorers are called hundreds of times where a threshold is tuned, and the
+        # checks of scikit-learn take most of that.
+        return np.unique(np.concatenate([np.unique(y_true), np.unique(y_pred)]))
+    return unique_labels(y_true, y_pred)
 
 
 def _positive_label(labels, pos_label):
