@@ -6,6 +6,8 @@ import pkgutil
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
 
 import sklogit
@@ -13,6 +15,14 @@ import sklogit
 # Constructor arguments for the checks of scikit-learn and of test_common, where the
 # defaults would make them slow or need more data than they have.
 INIT_PARAMS = {
+    "AnyLossClassifierCV": {"cv": 2},
+    # One batch of all rows: with smaller ones weights are not the same as repeats.
+    "AnyLossNetBinaryClassifier": {
+        "lr": 0.1,
+        "max_epochs": 30,
+        "batch_size": -1,
+        "random_state": 0,
+    },
     "AugmentedCovarianceClassifierCV": {
         "orders": (1, 2),
         "lags": (1, 2),
@@ -26,6 +36,13 @@ INIT_PARAMS = {
         "module__order": 1,
         "max_epochs": 3,
         "random_state": 0,
+    },
+    "SimplestModelSelector": {
+        "estimators": [
+            ("lr", LogisticRegression()),
+            ("dt", DecisionTreeClassifier(random_state=0)),
+        ],
+        "cv": 3,
     },
     "SurrogateNetClassifier": {"max_epochs": 10, "random_state": 0},
     "SurrogateNetRegressor": {"max_epochs": 10, "random_state": 0},
