@@ -92,9 +92,9 @@ def race(name, run, ms, eta, levels, what):
         rows.append({"method": method, "settings tried": len(optimizers)})
         rows[-1] |= {f"{what} <= {lvl}": float(n) for lvl, n in zip(levels, best)}
     adam = next(row for row in rows if row["method"] == "Adam")
+    key = [k for k in adam if k.startswith(what) and np.isfinite(adam[k])][-1]
     for row in rows:
-        key = f"{what} <= {levels[-1]}"
-        row["of Adam's calls, last level"] = row[key] / adam[key]
+        row["of Adam's calls, its last level"] = row[key] / adam[key]
     report(name, rows)
 
 
