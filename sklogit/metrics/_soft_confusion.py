@@ -74,9 +74,7 @@ def _sigmoid(u):
     1 - a is never formed by subtraction from a rounded a: the derivative keeps its
     relative accuracy on both sides.
     """
-    e = np.abs(u)
-    np.negative(e, out=e)
-    np.exp(e, out=e)
+    e = np.exp(-np.abs(u))
     larger = 1 / (1 + e)  # the larger of a and 1 - a
     smaller = e * larger
     return np.where(u >= 0, larger, smaller), smaller * larger

@@ -1,14 +1,17 @@
 """What nets trained by skorch share."""
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import wraps
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.history import History
-from skorch.utils import to_numpy
+from skorch.utils import is_dataset, to_numpy
 from torch import nn
 
 from .._state import restore_on_failure
@@ -62,3 +65,74 @@ def seeded(random_state):
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+def is_dict(X):
+    """Whether X is a dict of arrays; some sparse matrices are dicts, of entries."""
+    return isinstance(X, Mapping) and not sparse.issparse(X)
+
+
+class ArrayNetMixin:
+    """What nets for classes or numbers take from arrays, frames, tensors and datasets.
+
+    A linear module, ``linear_module``, that gets no shapes has those of the data: the
+    net then needs ``_n_outputs``.
+    """
+
+    # Instances hold it only while their training loop runs.
+    in_training_loop_ = False
+    linear_module = None
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Run the training loop; within it labels are class indices."""
+        self.in_training_loop_ = True
+        try:
+            return super().fit_loop(X, y, epochs, **fit_params)
+        finally:
+            del self.in_training_loop_
+
+    def initialize_module(self):
+        """Create the module; a linear one gets the shapes of the data."""
+        kwargs = self.get_params_for("module")
+        if self.module is self.linear_module:
+            seen = {
+                "in_features": getattr(self, "n_features_in_", None),
+                "out_features": self._n_outputs(),
+            }
+            for name, value in seen.items():
+                if kwargs.setdefault(name, value) is None:
+                    raise ValueError(
+                        f"module__{name} is unknown: pass it, or call fit instead of "
+                        "initialize."
+                    )
+        self.module_ = self.initialized_instance(self.module, kwargs)
+        return self
+
+    def check_data(self, X, y=None):
+        """Nothing left to check: fit and partial_fit did, before initialising."""
+
+    def __getstate__(self):
+        # A checkpoint pickled within the loop must predict labels when loaded.
+        return {
+            k: v for k, v in super().__getstate__().items() if k != "in_training_loop_"
+        }
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+    def _validated(self, X, y="no_validation", **kwargs):
+        """X (and y) as arrays; real numbers in the dtype of the weights, float32."""
+        values = validate_data(self, X, y, allow_nd=True, **kwargs)
+        X, rest = (values, ()) if isinstance(y, str) else (values[0], values[1:])
+        if self.module is self.linear_module or X.dtype.kind == "f":
+            X = X.astype(np.float32, copy=False)
+        X = as_torch_takes_it(X)
+        return (X, *rest) if rest else X
+
+    def _check_for_prediction(self, X):
+        check_is_fitted(self)
+        if is_dataset(X) or is_dict(X) or isinstance(X, torch.Tensor | tuple):
+            return X
+        return self._validated(X, reset=False)

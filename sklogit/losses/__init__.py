@@ -1,0 +1,9 @@
+"""Losses of logits, for torch."""
+
+from sklogit._optional import import_optional
+
+import_optional("torch", "sklogit.losses")
+
+from ._anyloss import AnyLoss  # noqa: E402 - after the check for torch
+
+__all__ = ["AnyLoss"]
