@@ -203,6 +203,8 @@ def check_oracle_output(output, Z, name):
     loss = float(loss.reshape(()))
     if not np.isfinite(loss):
         raise ValueError(f"the loss of oracle {name} must be finite, got {loss}.")
+    with np.errstate(over="ignore"):  # a double may be infinite in the dtype of Z
+        G = np.array(G, dtype=Z.dtype)
     finite = np.isfinite(G)
     if not finite.all():
         row = int(np.flatnonzero(~finite.all(axis=1))[0])
@@ -210,7 +212,7 @@ def check_oracle_output(output, Z, name):
             f"the gradient G of oracle {name} must be finite, got {G[row]} in row {row}"
             f"; {int((~finite).sum())} of {G.size} values are not."
         )
-    return loss, np.array(G, dtype=Z.dtype)
+    return loss, G
 
 
 def _real_array(value, what):

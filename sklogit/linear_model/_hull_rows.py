@@ -20,6 +20,8 @@ class BinaryRows:
         Signs +1 and -1.
     constant : float
         The constant feature c; none if 0.
+    scale : ndarray of shape (n_features,), default=None
+        Multiplies the features; the rows are those of the scaled samples.
 
     Attributes
     ----------
@@ -29,14 +31,16 @@ class BinaryRows:
         Largest norm of a row.
     """
 
-    def __init__(self, X, y_sign, constant=0.0):
+    def __init__(self, X, y_sign, constant=0.0, scale=None):
         self.X, self.y, self.constant = X, np.asarray(y_sign, np.float64), constant
+        self.scale = scale
         self.n_coordinates = X.shape[1] + bool(constant)
-        self.radius = _radius(X, constant)
+        self.radius = _radius(X, constant, scale)
 
     def mean(self):
         """Return the mean row."""
-        total = _sum_of_rows(self.X, self.y[:, np.newaxis], self.constant)
+        signs = self.y[:, np.newaxis]
+        total = _sum_of_rows(self.X, signs, self.constant, self.scale)
         return total.ravel() / len(self.y)
 
     def lowest(self, theta, size):
@@ -46,11 +50,12 @@ class BinaryRows:
         def values(block, scores):
             return self.y[block] * scores[:, 0]
 
-        return _lowest(self.X, column, self.constant, values, size)
+        return _lowest(self.X, column, self.constant, self.scale, values, size)
 
     def rows(self, indices):
         """Return rows, as a dense float64 array."""
-        return self.y[indices, np.newaxis] * _samples(self.X, indices, self.constant)
+        A = _samples(self.X, indices, self.constant, self.scale)
+        return self.y[indices, np.newaxis] * A
 
     def samples(self, indices):
         """Return the samples that rows belong to."""
@@ -74,6 +79,8 @@ class MulticlassRows:
         Number of classes.
     constant : float
         The constant feature c; none if 0.
+    scale : ndarray of shape (n_features,), default=None
+        Multiplies the features; the rows are those of the scaled samples.
 
     Attributes
     ----------
@@ -83,17 +90,17 @@ class MulticlassRows:
         Largest norm of a row.
     """
 
-    def __init__(self, X, y_index, n_classes, constant=0.0):
+    def __init__(self, X, y_index, n_classes, constant=0.0, scale=None):
         self.X, self.y, self.constant = X, np.asarray(y_index), constant
-        self.n_classes = n_classes
+        self.n_classes, self.scale = n_classes, scale
         self.n_coordinates = (X.shape[1] + bool(constant)) * n_classes
-        self.radius = np.sqrt(2) * _radius(X, constant)
+        self.radius = np.sqrt(2) * _radius(X, constant, scale)
 
     def mean(self):
         """Return the mean row."""
         signs = np.full((len(self.y), self.n_classes), -1.0)
         signs[np.arange(len(self.y)), self.y] = self.n_classes - 1
-        total = _sum_of_rows(self.X, signs, self.constant)
+        total = _sum_of_rows(self.X, signs, self.constant, self.scale)
         return total.ravel() / (len(self.y) * (self.n_classes - 1))
 
     def lowest(self, theta, size):
@@ -106,12 +113,12 @@ class MulticlassRows:
             return scores.ravel()
 
         W = theta.reshape(-1, self.n_classes)
-        return _lowest(self.X, W, self.constant, values, size)
+        return _lowest(self.X, W, self.constant, self.scale, values, size)
 
     def rows(self, indices):
         """Return rows, as a dense float64 array."""
         sample, rival = np.divmod(indices, self.n_classes)
-        A = _samples(self.X, sample, self.constant)
+        A = _samples(self.X, sample, self.constant, self.scale)
         rows, each = np.zeros((*A.shape, self.n_classes)), np.arange(len(A))
         rows[each, :, self.y[sample]] = A
         rows[each, :, rival] = -A
@@ -136,28 +143,45 @@ def _float64(X, block):
     return np.asarray(X[block], dtype=np.float64)
 
 
-def _radius(X, constant):
-    squares = [
-        row_norms(_float64(X, block).astype(np.float64), squared=True).max()
-        for block in _blocks(X, 1)
-    ]
+def _radius(X, constant, scale):
+    squares = []
+    for block in _blocks(X, 1):
+        A = _float64(X, block).astype(np.float64)
+        if scale is not None:
+            A = A.multiply(scale).tocsr() if issparse(A) else A * scale
+        squares.append(row_norms(A, squared=True).max())
     return float(np.sqrt(max(squares) + constant**2))
 
 
-def _sum_of_rows(X, D, constant):
+def powers_of_two(X):
+    """Scale of each feature, a power of two, that brings its largest value near 1."""
+    largest = np.zeros(X.shape[1])
+    for block in _blocks(X, 1):
+        A = abs(_float64(X, block)).max(axis=0)
+        np.maximum(largest, A.toarray().ravel() if issparse(A) else A, out=largest)
+    return np.exp2(-np.round(np.log2(np.where(largest > 0, largest, 1.0))))
+
+
+def _sum_of_rows(X, D, constant, scale):
     total = sum(_float64(X, b).T @ D[b] for b in _blocks(X, D.shape[1]))
+    if scale is not None:
+        total = total * scale[:, np.newaxis]
     return np.vstack([total, constant * D.sum(axis=0)]) if constant else total
 
 
-def _samples(X, indices, constant):
+def _samples(X, indices, constant, scale):
     A = X[indices]
     A = (A.toarray() if issparse(A) else np.asarray(A)).astype(np.float64)
+    if scale is not None:
+        A *= scale
     return np.column_stack([A, np.full(len(A), constant)]) if constant else A
 
 
-def _lowest(X, W, constant, values, size):
+def _lowest(X, W, constant, scale, values, size):
     """Least values over all rows, in increasing order, without keeping the others."""
     W, shift = (W[:-1], constant * W[-1]) if constant else (W, 0.0)
+    if scale is not None:
+        W = W * scale[:, np.newaxis]
     indices, found, start = [], [], 0
     for block in _blocks(X, W.shape[1]):
         new = values(block, np.asarray(_float64(X, block) @ W) + shift)

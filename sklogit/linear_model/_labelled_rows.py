@@ -1,5 +1,7 @@
 """From what users pass to the rows that are separated."""
 
+from numbers import Number
+
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -64,20 +66,27 @@ def labelled_rows(estimator, X, y, sample_weight, *, classes=None, reset=True):
     found = _labels(y)
     if classes is None:
         classes = found
-        if len(classes) < 2:
-            raise ValueError(
-                f"{type(estimator).__name__} needs samples of at least 2 classes, but "
-                f"the data contains only one class: {classes[0]!r}."
-            )
+        check_number_of_classes(estimator, classes)
     elif not np.isin(found, classes).all():
         raise ValueError(f"y has labels {found} that are not all in classes {classes}.")
     weight = None
     if sample_weight is not None:
+        if not isinstance(sample_weight, Number):
+            sample_weight = np.asarray(sample_weight)  # of Dask, perhaps
         weight = _check_sample_weight(
-            np.asarray(sample_weight), y, dtype=X.dtype, ensure_non_negative=True
+            sample_weight, y, dtype=X.dtype, ensure_non_negative=True
         )
     rows = DaskRows if is_dask_array(X) else Rows
     return rows(X, y, weight), classes, X, y
+
+
+def check_number_of_classes(estimator, classes):
+    """Raise ValueError if there is only one class."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"{type(estimator).__name__} needs samples of at least 2 classes, but the "
+            f"data contains only one class: {classes[0]!r}."
+        )
 
 
 def _labels(y):

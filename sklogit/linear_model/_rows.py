@@ -32,16 +32,19 @@ class Rows:
         Signs of the dtype of X (binary) or class indices.
     weight : ndarray of shape (n_rows,) or None
         Positive weights.
+    indices : ndarray of shape (n_rows,) or None
+        Rows of X to take, where a selection would copy a memory-mapped file.
     """
 
     X: object
     y: np.ndarray
     weight: np.ndarray | None = None
+    indices: np.ndarray | None = None
 
     @property
     def n_rows(self):
         """Number of rows."""
-        return self.X.shape[0]
+        return self.X.shape[0] if self.indices is None else len(self.indices)
 
     def map(self, function, n_outputs=1):
         """Apply a function of (X, y, weight) to all blocks, in their order."""
@@ -63,24 +66,30 @@ class Rows:
 
     def labelled(self, y):
         """Return the rows with other labels."""
-        return Rows(self.X, y, self.weight)
+        return Rows(self.X, y, self.weight, self.indices)
 
-    def weighted(self, weight):
-        """Return the rows of positive weight, with these weights."""
+    def weighted(self, weight, *, lazily=False):
+        """Return the rows of positive weight, with these weights.
+
+        Those of a file are copied, or, lazily, taken from it block by block.
+        """
         weight = weight.astype(self.X.dtype)
         kept = weight > 0
         if kept.all():
-            return Rows(self.X, self.y, weight)
-        return Rows(self.X[kept], self.y[kept], weight[kept])
+            return Rows(self.X, self.y, weight, self.indices)
+        if not lazily or self.is_dense_in_memory or sparse.issparse(self.X):
+            return Rows(self.X[kept], self.y[kept], weight[kept])
+        return Rows(self.X, self.y[kept], weight[kept], np.flatnonzero(kept))
 
     def sample(self, size):
         """Return about `size` evenly spaced rows."""
         every = slice(None, None, -(-self.n_rows // size))
         weight = None if self.weight is None else self.weight[every]
-        return Rows(self.X[every], self.y[every], weight)
+        rows = every if self.indices is None else self.indices[every]
+        return Rows(self.X[rows], self.y[every], weight)
 
     def _block_rows(self, n_outputs):
-        n, d = self.X.shape
+        n, d = self.n_rows, self.X.shape[1]
         if sparse.issparse(self.X):
             return max(1, _SPARSE_BLOCK_SCORES // n_outputs)
         if self.X.nbytes <= _SINGLE_BLOCK_BYTES:
@@ -88,6 +97,8 @@ class Rows:
         return max(1, _BLOCK_BYTES // (d * self.X.itemsize))
 
     def _rows_of(self, block):
+        if self.indices is not None:
+            return np.asarray(self.X[self.indices[block]])
         if not sparse.issparse(self.X):
             return np.asarray(self.X[block])
         if block.stop >= self.n_rows and block.start == 0:
@@ -141,7 +152,7 @@ class DaskRows:
         """Return the rows with other labels."""
         return DaskRows(self.X, y, self.weight)
 
-    def weighted(self, weight):
+    def weighted(self, weight, *, lazily=True):
         """Return the rows of positive weight, with these weights."""
         weight = weight.astype(self.X.dtype)
         kept = weight > 0
@@ -171,7 +182,7 @@ def scores_of(X, coef):
 
 def sum_of_rows(X, D):
     """Return the sum X^T D of rows with coefficients D, as float64."""
-    if not sparse.issparse(X):
+    if len(D) and not sparse.issparse(X):
         # Weights that vanish beside the largest change nothing: once most rows are
         # right, only the few others are read a second time.
         size = np.abs(D) if D.ndim == 1 else np.abs(D).max(axis=1)

@@ -7,17 +7,21 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, validate_params
 
+from ._hull_rows import powers_of_two
 from ._labelled_rows import encode, is_dask_array, labelled_rows
 from ._min_norm_point import BinaryRows, MulticlassRows, min_norm_point
 from ._preconditioning import Coordinates
 from ._separation import DualMomentum, GradientStep, Problem, Stopping, separate
-from ._verification import verify
+from ._verification import is_certain, verify
 
 # Steps tried before the exact method: what is easy to separate needs fewer.
 _FIRST_STEPS = 50
 _STEP_SIZE = 100.0
 # The exact method keeps dense factors of this size squared: seconds, not minutes.
 _MOST_COORDINATES = 3000
+# Rows in conflict add up to zero if no feature is left with more than this part of its
+# largest value; the sum is exact to about 1e-11 of the largest norm of a row.
+_NOTHING = 1e-9
 
 
 @dataclass
@@ -113,7 +117,8 @@ def linear_separability(X, y, *, tol=1e-3, max_iter=10000, fit_intercept=True):
     -----
     The largest margin of a unit vector is the least norm in the convex hull of the
     signed rows :math:`y_i a_i`. It is zero, up to rounding, exactly if nothing
-    separates the data (Gordan's theorem).
+    separates the data (Gordan's theorem). Features in units so different that rounding
+    of one hides another are scaled before the answer is no.
 
     With more than 3000 coefficients, and on Dask arrays, the exact method is left out,
     and accelerated steps of `NormalizedLogisticRegression` decide within `tol`.
@@ -171,27 +176,57 @@ class _Search:
         self.n_iter += solution.n_iter
         self.upper = min(self.upper, float(solution.upper.min()))
         self.theta = solution.best
-        if solution.solved.all():
+        # So large a margin no rounding can make up; else it takes another pass to see.
+        large = 8 * np.finfo(self.problem.dtype).eps * self.problem.n_coordinates
+        certain = solution.lower.min() > large * self.problem.radius
+        if solution.solved.all() and (certain or self.is_certain()):
             self.separable = True
         elif solution.refuted.any():
             self.separable = False
 
     def solve_exactly(self, max_iter):
         """Find the point of least norm in the hull of the rows."""
-        rows, constant = self.problem.rows, self.problem.coordinates.constant
-        if self.problem.kind == "binary":
-            hull = BinaryRows(rows.X, rows.y, constant)
-        else:
-            hull = MulticlassRows(rows.X, rows.y, self.problem.n_outputs, constant)
-        point = min_norm_point(hull, max_iter=max_iter)
-        self.n_iter += point.n_passes
+        point = self.least_norm(max_iter)
         self.upper = min(self.upper, point.norm)
+        scale = None
+        if point.status == "not separable":
+            scale = powers_of_two(self.problem.rows.X)
+            if self.adds_up_to_nothing(point.theta, scale):
+                scale = None
+            else:
+                point = self.least_norm(max_iter, scale)
         if point.status == "not separable":
             self.separable, self.upper = False, 0.0
             self.conflict = _counting(point.indices, point.weights)
         elif point.lower > 0:
-            self.separable = True
             self.theta = point.theta.reshape(self.theta.shape)
+            if scale is not None:
+                self.theta[: len(scale)] *= scale[:, np.newaxis]
+            self.separable = True if self.is_certain() else None
+
+    def least_norm(self, max_iter, scale=None):
+        """Point of least norm in the hull of the rows, their features scaled."""
+        rows, constant = self.problem.rows, self.problem.coordinates.constant
+        if self.problem.kind == "binary":
+            hull = BinaryRows(rows.X, rows.y, constant, scale)
+        else:
+            k = self.problem.n_outputs
+            hull = MulticlassRows(rows.X, rows.y, k, constant, scale)
+        point = min_norm_point(hull, max_iter=max_iter)
+        self.n_iter += point.n_passes
+        return point
+
+    def adds_up_to_nothing(self, total, scale):
+        """Whether a sum of rows is zero in every feature, for what is large in it."""
+        if self.problem.coordinates.constant:
+            scale = np.append(scale, 1.0)
+        total = total.reshape(self.theta.shape)
+        return (abs(total) * scale[:, np.newaxis] <= _NOTHING).all()
+
+    def is_certain(self):
+        """Whether the coefficients separate beyond doubt."""
+        coef, intercept = self.problem.coordinates.to_coef(self.theta)
+        return is_certain(self.problem, coef.T, intercept)
 
     def result(self):
         """Return the report, its margin verified."""

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
 from .._state import restore_on_failure
-from ._labelled_rows import encode, labelled_rows
+from ._labelled_rows import check_number_of_classes, encode, labelled_rows
 from ._preconditioning import Coordinates, make_coordinates
 from ._probability import fit_scale
 from ._separation import Problem, Stopping, separate
@@ -127,9 +127,12 @@ class SeparatingClassifier(
             raise solution.interrupt
         self.classes_ = classes
         self._store(problem, solution)
-        context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes={}
-        )
+        try:
+            context.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes={}
+            )
+        except KeyboardInterrupt as interrupt:  # all is fitted by now
+            return interrupt
         if solution.interrupt is None:
             self._tell()
         return solution.interrupt
@@ -172,6 +175,7 @@ class SeparatingClassifier(
                 "the weights as a dict."
             )
         first = _check_partial_fit_first_call(self, classes)
+        check_number_of_classes(self, self.classes_)
         rows, _, _, y = labelled_rows(
             self, X, y, sample_weight, classes=self.classes_, reset=first
         )
@@ -277,7 +281,7 @@ class SeparatingClassifier(
             return rows
         if not weight.any():
             raise ValueError("sample_weight and class_weight leave no row: all are 0.")
-        return rows.weighted(weight)
+        return rows.weighted(weight, lazily=True)
 
     def _coordinates(self, rows):
         constant = float(self.intercept_scaling) if self.fit_intercept else 0.0
@@ -410,7 +414,13 @@ class SeparatingClassifier(
                 message += (
                     f"No separating margin can exceed {self.margin_upper_bound_:.3g}. "
                 )
-            message += "Increase max_iter, or scale the data (preconditioner='diag')."
+            scaling = ""
+            if self.preconditioner is None:
+                scaling = ", scale the data (preconditioner='diag')"
+            message += (
+                f"Increase max_iter{scaling}, or ask linear_separability whether any "
+                "classifier separates them."
+            )
         if self.on_nonseparable == "raise":
             raise ValueError(message)
         warnings.warn(message, ConvergenceWarning, stacklevel=7)

@@ -56,7 +56,7 @@ class Problem:
         """Size of theta for one output."""
         return self.coordinates.n_coordinates(self.n_features)
 
-    def evaluate(self, theta, weighting, active):
+    def evaluate(self, theta, weighting, active, *, exactly=False):
         """Evaluate theta for the active problems.
 
         Parameters
@@ -67,6 +67,9 @@ class Problem:
             How much rows count.
         active : ndarray of int
             Classes of the outputs, of a one-versus-rest problem.
+        exactly : bool, default=False
+            Whether to compute in float64 with what coefficients of the dtype of the
+            rows are, and not in that dtype.
 
         Returns
         -------
@@ -74,11 +77,14 @@ class Problem:
             The evaluation.
         """
         coef, intercept = self.coordinates.to_coef(theta)
+        coef, intercept = coef.astype(self.dtype), intercept.astype(self.dtype)
+        if exactly:
+            coef, intercept = coef.astype(np.float64), intercept.astype(np.float64)
         block = WeighBlock(
             self.kind,
             weighting,
-            coef.astype(self.dtype) if theta.any() else None,
-            intercept.astype(self.dtype),
+            coef if theta.any() else None,
+            intercept,
             classes=active,
         )
         sums = Sums.merge(self.rows.map(block, theta.shape[1]))
@@ -307,8 +313,29 @@ class _Run:
         """Evaluate the current iterate, and record what it says."""
         problem = self.problem if self.gram is None else self.gram
         evaluation = problem.evaluate(self.theta, self.step.weighting, self.active)
+        if self._is_doubtful(evaluation):
+            evaluation = problem.evaluate(
+                self.theta, self.step.weighting, self.active, exactly=True
+            )
         self._record(problem, evaluation)
         return evaluation
+
+    def _is_doubtful(self, evaluation):
+        """Whether single precision may call a row right that is not.
+
+        On integers of single precision a margin of zero easily comes out positive, and
+        the iterations would end at an error.
+        """
+        if self.stopping.rule != "separation" or self.gram is not None:
+            return False
+        problem = self.problem
+        eps = np.finfo(problem.dtype).eps
+        if eps == np.finfo(np.float64).eps:
+            return False
+        # Errors of sums of d terms grow like the root of d.
+        rounding = 8 * eps * np.sqrt(problem.n_coordinates) * problem.radius
+        near = evaluation.margin <= rounding * problem.norm(self.theta)
+        return bool((near & (evaluation.n_errors == 0)).any())
 
     def advance(self):
         """Evaluate the current iterate and step to the next; say whether it did."""
@@ -349,8 +376,11 @@ class _Run:
         radius, dtype = self.problem.radius, self.problem.dtype
         norm = weight.max() * radius
         if norm * max(radius, 1.0) > np.finfo(dtype).max or norm > _LARGEST_NORM:
+            reason = "step_size is too large"
+            if self.step.weighting == "perceptron":  # which has none
+                reason = f"rows of norm {radius:.3g} are too large, scale X"
             raise ValueError(
-                f"step_size is too large: scores can overflow {dtype} after "
+                f"{reason}: scores can overflow {dtype} after "
                 f"{self.solution.n_iter + 1} iterations."
             )
 

@@ -37,6 +37,19 @@ class CenteredDesign:
             self.mean = (X.T @ weight).astype(X.dtype)
             if not self.sparse:
                 self.X = X - self.mean
+        self._check_range()
+
+    def _check_range(self):
+        """Raise ValueError if squares of the features overflow."""
+        values = self.X.data if self.sparse else self.X
+        largest = max(values.max(initial=0.0), -values.min(initial=0.0))
+        with np.errstate(over="ignore"):
+            square = np.square(largest)
+        if not np.isfinite(square):
+            raise ValueError(
+                f"X has values up to {largest:.3g}, whose squares overflow "
+                f"{self.dtype}: scale X."
+            )
 
     def apply(self, theta):
         """Targets of shape (n_samples, n_outputs)."""

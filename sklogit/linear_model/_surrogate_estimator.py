@@ -162,6 +162,7 @@ class TargetSurrogateEstimator(CallbackSupportMixin, BaseEstimator):
         self.n_oracle_calls_ = fit.n_calls
         self.n_inner_iter_ = fit.n_inner
         self.converged_ = fit.converged
+        self.__dict__.pop("oracle_cost_", None)  # of an earlier fit
         if self.oracle_budget_cost is not None:
             self.oracle_cost_ = fit.n_calls * self.oracle_budget_cost
 

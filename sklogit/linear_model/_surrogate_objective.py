@@ -113,6 +113,12 @@ class TargetObjective:
                 f"oracle {self.name}: max_oracle_calls={self.max_calls} reached"
             )
         Z = self.design.apply(theta) if Z is None else Z
+        if not np.isfinite(Z).all():  # not the oracle's fault, nor worth a call
+            raise ValueError(
+                f"the targets for oracle {self.name} are not finite after "
+                f"{self.n_calls} calls: the steps diverge; take a smaller eta, or "
+                "scale X."
+            )
         # A copy, as an oracle may work in place. Counted before it runs: a call that
         # fails or is interrupted was paid for.
         self.n_calls += 1

@@ -272,18 +272,24 @@ class TargetSurrogateClassifier(LinearClassifierMixin, TargetSurrogateEstimator)
         )
         self.classes_ = classes
         self._store(fit)
-        context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes={}
-        )
+        try:
+            context.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes={}
+            )
+        except KeyboardInterrupt as interrupt:  # all is fitted by now
+            return interrupt
         self._warn(fit, loss.oracle)
         return fit.interrupt
 
-    def _check_classes(self, classes):
+    def _check_number_of_classes(self, classes):
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes, found "
                 f"{len(classes)} class: {classes[0]!r}."
             )
+
+    def _check_classes(self, classes):
+        self._check_number_of_classes(classes)
         fitted = getattr(self, "classes_", classes) if self.warm_start else classes
         if not np.array_equal(classes, fitted):
             raise ValueError(
@@ -323,6 +329,7 @@ class TargetSurrogateClassifier(LinearClassifierMixin, TargetSurrogateEstimator)
             other labels.
         """
         _check_partial_fit_first_call(self, classes)
+        self._check_number_of_classes(self.classes_)
         X, y, sample_weight = self._check_data(
             X, y, sample_weight, reset=not hasattr(self, "coef_")
         )

@@ -260,9 +260,12 @@ class TargetSurrogateRegressor(
             self._reporter(context, X, y),
         )
         self._store(fit)
-        context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes={}
-        )
+        try:
+            context.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes={}
+            )
+        except KeyboardInterrupt as interrupt:  # all is fitted by now
+            return interrupt
         self._warn(fit, loss.oracle)
         return fit.interrupt
 

@@ -75,3 +75,39 @@ def _verify_binary_block(coef, intercept, reach, X, y, weight):
         (exact <= 0) & (margins[doubtful] >= -doubt)
     )
     return n_errors, exact.min(keepdims=True).astype(np.float64)
+
+
+def is_certain(problem, coef, intercept):
+    """Whether all rows are right by more than rounding errors of their scores.
+
+    Parameters
+    ----------
+    problem : Problem
+        Rows and labels, in plain coordinates.
+    coef : ndarray of shape (n_outputs, n_features)
+        Coefficients, of float64.
+    intercept : ndarray of shape (n_outputs,)
+        Intercepts.
+
+    Returns
+    -------
+    bool
+        Whether they are.
+    """
+    function = partial(
+        _least_certain, kind=problem.kind, coef=coef, intercept=intercept
+    )
+    return all(least > 0 for least in problem.rows.map(function, len(coef)))
+
+
+def _least_certain(X, y, weight, *, kind, coef, intercept):
+    """Least of the margins, each less what rounding may have added to it."""
+    scores = np.asarray(X @ coef.T + intercept)
+    reach = np.asarray(abs(X) @ abs(coef).T + abs(intercept)).max(axis=1)
+    rounding = (X.shape[1] + 2) * np.finfo(np.float64).eps * reach
+    if kind == "binary":
+        return (scores[:, 0] * y - rounding).min()
+    rows = np.arange(len(y))
+    own = scores[rows, y]
+    scores[rows, y] = -np.inf
+    return (own - scores.max(axis=1) - 2 * rounding).min()

@@ -298,8 +298,10 @@ class ConfusionMetric:
 
         Parameters
         ----------
-        pos_label, average
-            See `score`.
+        pos_label : label, default=None
+            The positive class of two; by default the greater label.
+        average : {"auto", "binary", "macro", "weighted"}, default="auto"
+            How classes are averaged, see `score`.
 
         Returns
         -------

@@ -13,7 +13,7 @@ from skorch.dataset import unpack_data
 from skorch.utils import is_dataset, to_numpy
 from torch import nn
 
-from .._oracle import OracleBudgetExceeded
+from .._oracle import OracleBudgetExceeded, oracle_name
 from ..optim import TargetSurrogate
 from ._net import as_torch_takes_it, class_indices, restore_net_on_failure, seeded
 
@@ -47,6 +47,9 @@ class SurrogateTrainMixin:
                 return self.get_loss(targets, yi, X=Xi, training=True)
             return self.oracle(to_numpy(targets.detach()), to_numpy(yi))
 
+        # Errors name what the user knows.
+        own = self.criterion_ if self.oracle is None else self.oracle
+        loss_of.__name__ = oracle_name(own)
         # Before each inner step, so that callbacks can clip the gradient.
         notify = partial(self._notify_of_gradient, batch)
         loss = self.optimizer_.step(forward, loss_of, on_gradient=notify)
@@ -54,6 +57,10 @@ class SurrogateTrainMixin:
 
     def initialize_optimizer(self, *args, **kwargs):
         """Create the optimiser, which must be a TargetSurrogate."""
+        if self.oracle is not None and not callable(self.oracle):
+            raise TypeError(
+                f"oracle must be a callable or None, got {type(self.oracle).__name__}."
+            )
         super().initialize_optimizer(*args, **kwargs)
         if not isinstance(self.optimizer_, TargetSurrogate):
             raise TypeError(

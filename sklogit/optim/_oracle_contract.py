@@ -59,20 +59,33 @@ def same_oracle_parts(oracle):
     Returns
     -------
     list
-        Its code and what it refers to now; or itself, if it is no Python function.
+        Its code and what it refers to now, copies of tensors and arrays, which may
+        change in place; or itself, if it is no Python function.
     """
     if not isinstance(oracle, FunctionType):
         return [oracle]
     code, names = oracle.__code__, oracle.__globals__
-    cells = [cell.cell_contents for cell in oracle.__closure__ or ()]
-    defaults = list(oracle.__defaults__ or ())
-    return [
+    parts = [
         code,
-        *cells,
-        *defaults,
+        *map(_contents, oracle.__closure__ or ()),
+        *(oracle.__defaults__ or ()),
         *(oracle.__kwdefaults__ or {}).values(),
         *(names[n] for n in code.co_names if n in names),
     ]
+    return [_snapshot(part) for part in parts]
+
+
+def _contents(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:  # a variable that has no value yet
+        return None
+
+
+def _snapshot(part):
+    if isinstance(part, torch.Tensor):
+        return part.detach().clone()
+    return part.copy() if isinstance(part, np.ndarray) else part
 
 
 def are_same(first, second):
@@ -85,6 +98,8 @@ def _is_same(a, b):
         return True
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return a.shape == b.shape and a.device == b.device and torch.equal(a, b)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
     # Bound methods are made anew at every access.
     return isinstance(a, MethodType) and isinstance(b, MethodType) and a == b
 
@@ -159,6 +174,11 @@ def _as_gradient(gradient, targets, name):
                 f"{type(gradient).__name__}."
             )
         gradient = torch.from_numpy(np.array(array, dtype=np.float64))
+    if gradient.is_complex() or gradient.layout != torch.strided:
+        raise TypeError(
+            f"the gradient of oracle {name} must be a dense tensor of real numbers, "
+            f"got {gradient.dtype} in the layout {gradient.layout}."
+        )
     if gradient.shape != targets.shape:
         raise ValueError(
             f"the gradient of oracle {name} must have the shape {tuple(targets.shape)} "

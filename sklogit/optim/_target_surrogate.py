@@ -126,11 +126,13 @@ class TargetSurrogate(Optimizer):
     and one backward pass, the first of which serves the oracle too; "armijo" adds one
     forward pass, and one for each trial refused.
 
-    The configuration stands in ``defaults``, ``lr`` and ``eta`` in ``param_groups``,
-    counters and the inner optimiser in ``state_dict``: training that is resumed from
-    it, or from a pickle, goes on as if it had not been interrupted. Only "adaptive"
-    then repeats the one call whose result it would have used again: it does so when
-    the targets of the next step, and what the oracle refers to, are unchanged.
+    The configuration stands in ``defaults``, ``lr`` and ``eta`` in ``param_groups``
+    (what else is put there moves to ``defaults`` at the next step), counters and the
+    inner optimiser in ``state_dict``: training that is resumed from it, or from a
+    pickle, goes on as if it had not been interrupted. Only "adaptive" then repeats the
+    one call whose result it would have used again: it does so when the targets of the
+    next step, and the tensors, arrays and other objects that the oracle refers to, are
+    unchanged. It does not look into lists, modules and the like.
 
     An error or Ctrl-C within a step leaves the parameters at the last inner iterate
     that was reached, under "adaptive" as they were before the step; never between.
@@ -190,6 +192,8 @@ class TargetSurrogate(Optimizer):
         super().__init__(params, {name: config[name] for name in _GROUP_SETTINGS})
         # Only now: the groups, which checkpoints hold, need no classes and functions.
         self.defaults.update(config)
+        # Made at the first step; a wrong argument must not cost a call until then.
+        make_inner(inner_optimizer, self.param_groups, inner_kwargs)
 
     # -- counters --------------------------------------------------------------------
 
@@ -287,6 +291,20 @@ class TargetSurrogate(Optimizer):
             self._inner.reset()
         return self._inner
 
+    def _take_settings_of_groups(self):
+        """Give effect to settings that were put into the groups, as skorch does."""
+        allowed = set(self.defaults) - set(_GROUP_SETTINGS)
+        found = {k: v for g in self.param_groups for k, v in g.items() if k in allowed}
+        if not found:
+            return
+        check_config(self.defaults | found)
+        self.defaults.update(found)
+        for group in self.param_groups:
+            for name in allowed & set(group):
+                del group[name]
+        if {"inner_optimizer", "inner_kwargs"} & set(found):
+            self._inner = self._own["inner"] = None
+
     # -- the step --------------------------------------------------------------------
 
     @torch.no_grad()
@@ -325,6 +343,7 @@ class TargetSurrogate(Optimizer):
             )
         if oracle is None:
             forward, oracle = split_closure(forward)
+        self._take_settings_of_groups()
         repeated = RepeatedForward(forward, self._repeats(), self._devices())
         try:
             loss = self._step(repeated, oracle, on_gradient)

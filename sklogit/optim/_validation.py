@@ -1,7 +1,8 @@
 """Checks of what users give to `TargetSurrogate`, except the oracle."""
 
 import math
-from numbers import Integral
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 
 import torch
 
@@ -22,18 +23,35 @@ def check_config(config):
         if config[name] not in allowed:
             raise ValueError(f"{name} must be among {allowed}, got {config[name]!r}.")
     for name in ("lr", "eta", "min_eta", "max_eta"):
-        if not 0 < config[name] < math.inf:
-            raise ValueError(f"{name} must be positive, got {config[name]!r}.")
+        _check_positive(name, config[name], math.inf)
+    if config["min_eta"] > config["max_eta"]:
+        raise ValueError(
+            f"max_eta must be at least min_eta={config['min_eta']!r}, got "
+            f"{config['max_eta']!r}."
+        )
     _check_count("inner_steps", config["inner_steps"], 1)
     if config["max_oracle_calls"] is not None:
         _check_count("max_oracle_calls", config["max_oracle_calls"], 0)
-    tol = config["inner_tol"]
-    if tol is not None and not 0 < tol < 1:
-        raise ValueError(f"inner_tol must be None or between 0 and 1, got {tol!r}.")
+    if config["inner_tol"] is not None:
+        _check_positive("inner_tol", config["inner_tol"], 1.0)
+    for name, kind in (("metric", Callable), ("inner_kwargs", Mapping)):
+        if not isinstance(config[name], kind | None):
+            raise TypeError(
+                f"{name} must be None or a {kind.__name__.lower()}, got "
+                f"{type(config[name]).__name__}."
+            )
     if config["total_steps"] is not None:
         _check_count("total_steps", config["total_steps"], 1)
     elif config["step_rule"] == "exponential":
         raise ValueError("step_rule='exponential' needs total_steps, got None.")
+
+
+def _check_positive(name, value, below):
+    if not isinstance(value, Real | torch.Tensor):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
+    if not 0 < value < below:
+        allowed = "positive" if below == math.inf else f"between 0 and {below:g}"
+        raise ValueError(f"{name} must be {allowed}, got {value!r}.")
 
 
 def _check_count(name, value, least):

@@ -592,3 +592,9 @@ def test_rows_beyond_the_range_of_squares_are_refused(rng, scale):
     X, y = separable(rng)
     with pytest.raises(ValueError, match="scale X"):
         NLR(fit_intercept=False).fit(scale * X, y)
+
+
+def test_perceptron_does_not_blame_a_step_size_that_it_has_not(rng):
+    X, y = separable(rng)
+    with pytest.raises(ValueError, match=r"rows of norm .* are too large, scale X"):
+        BatchPerceptron().fit(np.float32(1e30) * X.astype(np.float32), y)

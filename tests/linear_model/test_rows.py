@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from sklogit.linear_model import BatchPerceptron, NormalizedLogisticRegression, _rows
+from sklogit.linear_model import (
+    BatchPerceptron,
+    NormalizedLogisticRegression,
+    _rows,
+    _separating,
+)
 from sklogit.linear_model._gram import GramProblem
 from sklogit.linear_model._labelled_rows import labelled_rows
 from sklogit.linear_model._preconditioning import make_coordinates
@@ -159,6 +164,26 @@ def test_memory_mapped_rows_equal_an_array(rng, tmp_path, clf, n_classes):
     )
 
 
+@each_variant
+def test_zero_weights_do_not_copy_a_memory_mapped_file(
+    rng, tmp_path, small_blocks, monkeypatch, clf
+):
+    X, y, weight = data(rng, 3)
+    assert not weight.all()
+    expected = results(clf, X, y, weight)
+    separated = []
+
+    def spy(rows, *args):
+        separated.append(rows.X)
+        return Problem(rows, *args)
+
+    monkeypatch.setattr(_separating, "Problem", spy)
+    X = mapped(tmp_path, X)
+    found = results(clf, X, y, weight)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert np.shares_memory(separated[0], X)
+
+
 def test_memory_mapped_rows_are_not_copied(rng, tmp_path, small_blocks):
     X, y, _ = data(rng, 2)
     X = mapped(tmp_path, X.astype(np.float32))
@@ -299,3 +324,13 @@ def test_dask_rows_sample_stays_lazy(rng):
     assert isinstance(sample.X, da.Array)
     np.testing.assert_array_equal(sample.y, np.arange(0, 30, 3))
     np.testing.assert_array_equal(sample.weight, np.arange(0, 30, 3))
+
+
+def test_dask_predictions_as_the_user_guide_says(rng, synchronous):
+    X, y, _ = data(rng, 3)
+    names = np.array(["a", "bb", "ccc"])[y]
+    clf = NLR(**PARAMS).fit(X, names)
+    predictions = da.from_array(X, chunks=(17, 4)).map_blocks(
+        clf.predict, drop_axis=1, dtype=clf.classes_.dtype, meta=clf.classes_[:0]
+    )
+    np.testing.assert_array_equal(predictions.compute(), clf.predict(X))

@@ -168,3 +168,54 @@ def test_many_coefficients_are_left_to_accelerated_steps(monkeypatch):
     assert report.separable is False
     assert report.conflict_indices is None
     assert 0 < report.margin_upper < 1e-3 * np.linalg.norm(noise, axis=1).max() * 1.1
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e-20, 1e-12, 1e12])
+@pytest.mark.parametrize("features", [slice(None), slice(1)])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_units_of_the_features_do_not_matter(unit, features, n_classes, container):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 4))
+    y = np.digitize(X[:, 0], [0, 0.8][: n_classes - 1])
+    X[:, 0] += 0.02 * y
+    X[:, features] *= unit
+    report = linear_separability(container(X), y)
+    assert report.separable is True
+    scores = X @ report.coef.T + report.intercept
+    found = scores.argmax(axis=1) if n_classes > 2 else (scores[:, 0] > 0).astype(int)
+    np.testing.assert_array_equal(found, y)
+    assert 0 < report.margin_lower <= report.margin_upper
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("features", [slice(None), slice(1)])
+def test_rows_in_conflict_cancel_in_every_unit(unit, features):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 4)), np.arange(60) % 2
+    X[:, features] *= unit
+    report = linear_separability(X, y)
+    assert report.separable is False
+    rows = report.conflict_weights[:, np.newaxis] * signed_rows(
+        X, y, report.conflict_indices
+    )
+    assert (abs(rows.sum(axis=0)) <= 1e-8 * abs(rows).sum(axis=0)).all()
+
+
+def test_time_stamps_hide_no_other_feature():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.standard_normal((60, 3)), 1.7e18 + rng.random(60) * 1e16])
+    y = X[:, 0] > 0
+    X[:, 0] += np.where(y, 0.01, -0.01)
+    assert linear_separability(X, y).separable is True
+
+
+def test_integers_of_single_precision_are_decided():
+    # With more features than rows all is separable, but scores of zero are common:
+    # single precision may call them positive, and rounding in double as well.
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        n = rng.integers(6, 12)
+        X = np.unique(rng.integers(-1, 2, (n, n + 6)), axis=0).astype(np.float32)
+        answer = linear_separability(X, np.arange(len(X)) % (2 + seed % 2)).separable
+        assert answer is not None, seed

@@ -17,6 +17,7 @@ from sklogit.linear_model import (
     BatchPerceptron,
     NormalizedLogisticRegression,
     _separating,
+    linear_separability,
     normalized_gd_path,
 )
 from sklogit.linear_model._separation import Problem
@@ -359,6 +360,23 @@ def test_errors_in_float64_are_not_called_converged(rng, monkeypatch):
     assert clf.separable_ is None
 
 
+@pytest.mark.parametrize(
+    "params", [{}, {"acceleration": "dual_momentum"}, {"multi_class": "ovr"}], ids=str
+)
+def test_a_margin_that_only_float32_sees_does_not_end_the_steps(params):
+    # Of small integers a margin of zero comes out as 1e-8 in about one of 80 such fits.
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        n = rng.integers(6, 12)
+        X = np.unique(rng.integers(-1, 2, (n, n + 6)), axis=0).astype(np.float32)
+        y = np.arange(len(X)) % (2 + seed % 2)
+        if not linear_separability(X.astype(float), y).separable:
+            continue
+        clf = NLR(**params, max_iter=5000, **QUIET).fit(X, y)
+        assert clf.separable_ is True, seed
+        assert (clf.predict(X.astype(float)) == y).all(), seed
+
+
 # -- callbacks and messages ------------------------------------------------------------
 
 
@@ -496,3 +514,40 @@ def test_sparse_coefficients_predict_the_same(rng):
     expected = clf.predict_proba(X)
     np.testing.assert_allclose(clf.sparsify().predict_proba(X), expected)
     np.testing.assert_allclose(clf.densify().predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("cls", [NLR, BatchPerceptron])
+def test_partial_fit_of_a_single_class_is_refused(rng, cls):
+    clf = cls()
+    with pytest.raises(ValueError, match="only one class"):
+        clf.partial_fit(np.ones((3, 2)), [1, 1, 1], classes=[1])
+    assert not hasattr(clf, "classes_")
+
+
+def test_interrupt_in_a_callback_at_the_end_keeps_the_fit(rng):
+    class AtTheEnd(Recorder):
+        def on_fit_task_end(
+            self, estimator, context, *, X=None, y=None, fitted_estimator=None
+        ):
+            if context.task_name != "iteration":
+                raise KeyboardInterrupt
+
+    X, y = separable(rng)
+    clf = NLR().set_callbacks(AtTheEnd())
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, y)
+    np.testing.assert_array_equal(clf.coef_, NLR().fit(X, y).coef_)
+
+
+def test_one_number_may_be_the_weight_of_all(rng):
+    X, y = separable(rng)
+    clf = NLR().fit(X, y, sample_weight=2)
+    np.testing.assert_array_equal(clf.coef_, NLR().fit(X, y).coef_)
+
+
+def test_advice_does_not_repeat_what_is_done(rng):
+    X, y = noise(rng)
+    with pytest.warns(ConvergenceWarning, match=r"preconditioner='diag'.*, or ask lin"):
+        NLR(max_iter=20).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match=r"Increase max_iter, or ask lin"):
+        NLR(max_iter=20, preconditioner="whiten").fit(X, y)

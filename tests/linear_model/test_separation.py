@@ -307,6 +307,17 @@ def test_wide_data_are_separated_in_the_end(rng, params, multi_class, dtype):
     assert 0 < clf.margin_ <= clf.margin_upper_bound_ * (1 + 1e-6)
 
 
+@each_step
+def test_bound_holds_from_a_start_in_the_wrong_direction(rng, step):
+    X, y = separable(rng)
+    mu = largest_margin(signed_rows(X, y))
+    wrong = iterate(make_problem(X, 1 - y, "binary"), STEPS[step](), 20).theta
+    # Back through zero: the iterates are short, but what they moved is not.
+    for n_iter in range(1, 60):
+        solution = iterate(make_problem(X, y, "binary"), STEPS[step](), n_iter, wrong)
+        assert solution.upper[0] >= mu * (1 - 1e-6), n_iter
+
+
 # -- verification ----------------------------------------------------------------------
 
 

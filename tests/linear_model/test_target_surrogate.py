@@ -754,3 +754,62 @@ def test_progress_bar_follows_the_steps(binary, capsys):
 
     TargetSurrogateClassifier().set_callbacks(ProgressBar()).fit(*binary)
     assert "TargetSurrogateClassifier" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("inner", ["exact", "cg", "armijo"])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_features_whose_squares_overflow_are_refused(binary, inner, container):
+    X, y = binary
+    with pytest.raises(ValueError, match=r"X has values up to .*scale X"):
+        TargetSurrogateClassifier(inner=inner).fit(container(1e160 * X), y)
+
+
+def test_steps_that_diverge_are_not_blamed_on_the_oracle(binary):
+    X, y = binary
+    oracle = Recorder(lambda Z, y, sample_weight: (1.0, expit(Z) - y[:, np.newaxis]))
+    model = TargetSurrogateClassifier(
+        oracle, outer="plain", step_rule="constant", eta=3e38
+    )
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(ValueError, match=r"targets for oracle Recorder .*smaller eta"),
+    ):
+        model.fit(X.astype(np.float32), y)
+    assert oracle.n > 0
+    assert all(np.isfinite(Z).all() for Z in oracle.Z)
+
+
+def test_gradient_that_single_precision_cannot_hold_is_refused(binary):
+    X, y = binary
+
+    def huge(Z, y, sample_weight):
+        return 1.0, np.full(Z.shape, 1e39)
+
+    with pytest.raises(ValueError, match=r"gradient G of oracle huge.*finite"):
+        TargetSurrogateClassifier(huge).fit(X.astype(np.float32), y)
+
+
+def test_cost_of_an_earlier_fit_is_forgotten(binary):
+    model = TargetSurrogateClassifier(oracle_budget_cost=2.0).fit(*binary)
+    model.set_params(oracle_budget_cost=None).fit(*binary)
+    assert not hasattr(model, "oracle_cost_")
+
+
+def test_partial_fit_of_a_single_class_is_refused(binary):
+    model = TargetSurrogateClassifier()
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        model.partial_fit(binary[0], np.zeros(120), classes=[0])
+    assert not hasattr(model, "classes_")
+
+
+@pytest.mark.parametrize("cls", [TargetSurrogateClassifier, TargetSurrogateRegressor])
+def test_interrupt_in_a_callback_at_the_end_keeps_the_fit(binary, cls):
+    class AtTheEnd(CountingCallback):
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name != "outer-step":
+                raise KeyboardInterrupt
+
+    model = cls().set_callbacks(AtTheEnd())
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*binary)
+    np.testing.assert_array_equal(model.coef_, cls().fit(*binary).coef_)

@@ -318,3 +318,19 @@ def test_one_class_and_unknown_labels_are_refused(digits):
     net = SurrogateNetClassifier(max_epochs=1).fit(X[y < 5], y[y < 5])
     with pytest.raises(ValueError, match="labels"):
         net.partial_fit(X, y)
+
+
+def test_oracle_is_named_in_its_errors(digits):
+    def remote_scorer(z, y):
+        return 1.0, z[:, :1]
+
+    with pytest.raises(ValueError, match="oracle remote_scorer must have the shape"):
+        SurrogateNetClassifier(oracle=remote_scorer).fit(*digits)
+    with pytest.raises(TypeError, match="oracle must be a callable or None, got int"):
+        SurrogateNetClassifier(oracle=3).fit(*digits)
+
+
+def test_parameters_of_the_optimiser_set_later_take_effect(digits):
+    net = SurrogateNetClassifier(max_epochs=1, batch_size=-1, random_state=0)
+    net.fit(*digits).set_params(optimizer__inner_steps=3).partial_fit(*digits)
+    assert net.optimizer_.n_inner_steps == 10 + 3

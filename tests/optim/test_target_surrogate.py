@@ -254,6 +254,50 @@ def test_adaptive_step_reuses_a_call_by_an_equal_function(problem):
     assert optimizer.n_oracle_calls == 5 + 1
 
 
+@pytest.mark.parametrize("kind", ["tensor", "array"])
+def test_adaptive_step_notices_labels_changed_in_place(problem, kind):
+    X, y = problem[0], problem[1].clone()
+    labels = y if kind == "tensor" else y.numpy()
+    net = make_net()
+    optimizer = make_optimizer(net, step_rule="adaptive", eta=1.0)
+
+    def oracle(z):
+        return F.cross_entropy(z, torch.as_tensor(labels))
+
+    optimizer.step(lambda: net(X), oracle)
+    z = net(X).detach()
+    labels[:] = 2 - labels
+    loss = optimizer.step(lambda: net(X), oracle)
+    assert loss == pytest.approx(F.cross_entropy(z, y).item())
+
+
+def test_refused_trials_leave_no_trace_in_the_inner_optimiser(problem):
+    options = {"step_rule": "adaptive", "inner_optimizer": "adam", "reset_inner": False}
+    ours, theirs = make_net(), make_net()
+    refused = make_optimizer(ours, eta=1e3, **options)
+    run(ours, refused, problem, 1)
+    assert refused.n_oracle_calls > 2
+    accepted = refused.param_groups[0]["eta"] / 2
+    direct = make_optimizer(theirs, eta=accepted, **options)
+    run(theirs, direct, problem, 1)
+    assert direct.n_oracle_calls == 2
+    assert run(ours, refused, problem, 2) == run(theirs, direct, problem, 2)
+
+
+def test_adaptive_step_takes_an_oracle_with_a_name_not_yet_bound(problem):
+    X, y = problem
+    net = make_net()
+    optimizer = make_optimizer(net, step_rule="adaptive", eta=0.1)
+
+    def oracle(z):
+        return F.cross_entropy(z, y) if z.isfinite().all() else bound_below
+
+    losses = [optimizer.step(lambda: net(X), oracle) for _ in range(3)]
+    bound_below = None
+    assert losses[2] < losses[0]
+    assert optimizer.n_oracle_calls == 3 + 1
+
+
 def test_adaptive_step_refuses_inner_steps_that_diverge(problem):
     net = make_net()
     optimizer = make_optimizer(
@@ -741,6 +785,51 @@ def test_wrong_targets_are_refused_before_the_oracle_is_called(
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         make_optimizer(make_net(), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"lr": "fast"}, TypeError),
+        ({"eta": None}, TypeError),
+        ({"metric": 3}, TypeError),
+        ({"inner_kwargs": 3}, TypeError),
+        ({"inner_kwargs": {"momentum": 0.9}}, ValueError),
+        ({"max_eta": 1e-6}, ValueError),
+    ],
+)
+def test_wrong_parameters_are_refused_before_a_call_is_paid_for(wrong, error):
+    with pytest.raises(error, match=next(iter(wrong))):
+        make_optimizer(make_net(), **wrong)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda g: g * 1j, lambda g: g.to_sparse()], ids=["complex", "sparse"]
+)
+def test_gradient_must_be_dense_and_real(problem, spoil):
+    def bad_tensor(z):
+        return 1.0, spoil(torch.ones(z.shape))
+
+    net = make_net()
+    with pytest.raises(TypeError, match=r"oracle bad_tensor .* dense .* real"):
+        make_optimizer(net).step(lambda: net(problem[0]), bad_tensor)
+
+
+def test_settings_put_into_the_groups_take_effect(problem):
+    net = make_net()
+    optimizer = make_optimizer(net, inner_steps=10)
+    run(net, optimizer, problem, 1)
+    optimizer.param_groups[0] |= {"inner_steps": 3, "inner_optimizer": "adam"}
+    run(net, optimizer, problem, 1)
+    assert optimizer.n_inner_steps == 10 + 3
+    fresh = make_net()
+    twin = make_optimizer(fresh, inner_steps=3, inner_optimizer="adam")
+    optimizer.param_groups[0]["inner_steps"] = 0
+    with pytest.raises(ValueError, match="inner_steps"):
+        run(net, optimizer, problem, 1)
+    del optimizer.param_groups[0]["inner_steps"]
+    fresh.load_state_dict(net.state_dict())
+    assert run(net, optimizer, problem, 2) == run(fresh, twin, problem, 2)
 
 
 @pytest.mark.parametrize("rule", RULES)
