@@ -14,13 +14,13 @@ from torch.nn import functional as F
 from ..losses import AnyLoss
 from ._net import (
     ArrayNetMixin,
+    LinearLogits,
     class_indices,
     is_dict,
     restore_net_on_failure,
     seeded,
 )
 from ._stratified import StratifiedDataLoader, labels_of
-from ._surrogate import LinearLogits
 
 # Rows of the rarer class in a batch from which on its loss is about that of all data.
 _ENOUGH_IN_A_BATCH = 5
@@ -138,8 +138,6 @@ class AnyLossNetBinaryClassifier(ArrayNetMixin, NeuralNetBinaryClassifier):
     >>> round(f1_score(y == 1, net.predict(X - X.mean(axis=0))), 1)
     0.7
     """
-
-    linear_module = LinearLogits
 
     def __init__(
         self,

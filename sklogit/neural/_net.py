@@ -72,16 +72,19 @@ def is_dict(X):
     return isinstance(X, Mapping) and not sparse.issparse(X)
 
 
+class LinearLogits(nn.Linear):
+    """Linear layer; the module of a net that was given none."""
+
+
 class ArrayNetMixin:
     """What nets for classes or numbers take from arrays, frames, tensors and datasets.
 
-    A linear module, ``linear_module``, that gets no shapes has those of the data: the
-    net then needs ``_n_outputs``.
+    The module `LinearLogits` gets the shapes of the data: a net has to know its number
+    of outputs, ``_n_outputs``.
     """
 
     # Instances hold it only while their training loop runs.
     in_training_loop_ = False
-    linear_module = None
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Run the training loop; within it labels are class indices."""
@@ -94,7 +97,7 @@ class ArrayNetMixin:
     def initialize_module(self):
         """Create the module; a linear one gets the shapes of the data."""
         kwargs = self.get_params_for("module")
-        if self.module is self.linear_module:
+        if self.module is LinearLogits:
             seen = {
                 "in_features": getattr(self, "n_features_in_", None),
                 "out_features": self._n_outputs(),
@@ -126,7 +129,7 @@ class ArrayNetMixin:
         """X (and y) as arrays; real numbers in the dtype of the weights, float32."""
         values = validate_data(self, X, y, allow_nd=True, **kwargs)
         X, rest = (values, ()) if isinstance(y, str) else (values[0], values[1:])
-        if self.module is self.linear_module or X.dtype.kind == "f":
+        if self.module is LinearLogits or X.dtype.kind == "f":
             X = X.astype(np.float32, copy=False)
         X = as_torch_takes_it(X)
         return (X, *rest) if rest else X

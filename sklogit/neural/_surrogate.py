@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import unpack_data
 from skorch.utils import is_dataset, to_numpy
@@ -15,22 +14,21 @@ from torch import nn
 
 from .._oracle import OracleBudgetExceeded, oracle_name
 from ..optim import TargetSurrogate
-from ._net import as_torch_takes_it, class_indices, restore_net_on_failure, seeded
+from ._net import (
+    ArrayNetMixin,
+    LinearLogits,
+    class_indices,
+    restore_net_on_failure,
+    seeded,
+)
 
 
-class LinearLogits(nn.Linear):
-    """Linear layer; the module of a net that was given none."""
-
-
-class SurrogateTrainMixin:
+class SurrogateTrainMixin(ArrayNetMixin):
     """Training steps by `TargetSurrogate`, for a net of skorch.
 
     The forward pass and the loss go to the optimiser apart. With `oracle` the loss is
     the user's, called with arrays.
     """
-
-    # Instances hold it only while their training loop runs.
-    in_training_loop_ = False
 
     def train_step(self, batch, **fit_params):
         """Let the optimiser take one outer step on a batch."""
@@ -80,7 +78,6 @@ class SurrogateTrainMixin:
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Run the training loop; a spent budget of oracle calls ends it."""
-        self.in_training_loop_ = True
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
         except OracleBudgetExceeded as error:
@@ -90,58 +87,11 @@ class SurrogateTrainMixin:
                 stacklevel=4,
             )
             return self
-        finally:
-            del self.in_training_loop_
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Record the number of oracle calls in the history."""
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
         self.history.record("n_oracle_calls", self.optimizer_.n_oracle_calls)
-
-    def initialize_module(self):
-        """Create the module; a linear one gets the shapes of the data."""
-        kwargs = self.get_params_for("module")
-        if self.module is LinearLogits:
-            seen = {
-                "in_features": getattr(self, "n_features_in_", None),
-                "out_features": self._n_outputs(),
-            }
-            for name, value in seen.items():
-                if kwargs.setdefault(name, value) is None:
-                    raise ValueError(
-                        f"module__{name} is unknown: pass it, or call fit instead of "
-                        "initialize."
-                    )
-        self.module_ = self.initialized_instance(self.module, kwargs)
-        return self
-
-    def check_data(self, X, y=None):
-        """Nothing left to check: fit and partial_fit did, before initialising."""
-
-    def __getstate__(self):
-        return {
-            k: v for k, v in super().__getstate__().items() if k != "in_training_loop_"
-        }
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.non_deterministic = self.random_state is None
-        return tags
-
-    def _validated(self, X, y="no_validation", **kwargs):
-        """X (and y) as arrays; real numbers in the dtype of the weights, float32."""
-        values = validate_data(self, X, y, allow_nd=True, **kwargs)
-        X, rest = (values, ()) if isinstance(y, str) else (values[0], values[1:])
-        if self.module is LinearLogits or X.dtype.kind == "f":
-            X = X.astype(np.float32, copy=False)
-        X = as_torch_takes_it(X)
-        return (X, *rest) if rest else X
-
-    def _check_for_prediction(self, X):
-        check_is_fitted(self)
-        if is_dataset(X) or isinstance(X, torch.Tensor | dict | list | tuple):
-            return X if not isinstance(X, list) else self._validated(X, reset=False)
-        return self._validated(X, reset=False)
 
 
 class SurrogateNetClassifier(SurrogateTrainMixin, NeuralNetClassifier):
