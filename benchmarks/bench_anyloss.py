@@ -283,6 +283,7 @@ def clusters(rng, n, k):
         n,
         5,
         n_informative=4,
+        n_redundant=0,
         n_clusters_per_class=k,
         weights=[0.9],
         flip_y=0.02,
