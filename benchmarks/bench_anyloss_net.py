@@ -206,8 +206,8 @@ def curvature_of(metric, kind):
         by_tp, by_fp = value.slopes(*soft_confusion(y, a, weight))
         size = len(y) * np.abs(np.where(y == 1, by_tp, by_fp))
         hessian = {
-            "largest |a''| (ours)": bound,
-            "|a''|": size * np.abs(slopes * (1 - 2 * a)),
+            "bound of second derivative (ours)": bound,
+            "its absolute value": size * np.abs(slopes * (1 - 2 * a)),
             "a (1 - a)": size * slopes,
             "one": np.ones_like(z),
         }[kind]
@@ -222,7 +222,12 @@ def boosting(n=6000):
 
     warnings.filterwarnings("ignore", category=UserWarning)
     settings = {"num_leaves": 15, "n_estimators": 100, "verbose": -1, "n_jobs": 1}
-    kinds = ("largest |a''| (ours)", "|a''|", "a (1 - a)", "one")
+    kinds = (
+        "bound of second derivative (ours)",
+        "its absolute value",
+        "a (1 - a)",
+        "one",
+    )
     rows = []
     for metric in ("f1", "matthews_corrcoef", "geometric_mean"):
         value = get_confusion_metric(metric).score

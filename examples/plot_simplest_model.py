@@ -1,7 +1,7 @@
 """
-=================================
+==================================
 Is the simplest model good enough?
-=================================
+==================================
 
 A paper [1]_ says that logistic regression diagnoses breast cancer better than a
 decision tree and a support vector machine: 97.28 % against 93.73 % and 96.44 %. Two
