@@ -48,11 +48,10 @@ axes[0].set_ylabel("second feature")
 # %%
 # Real data
 # ---------
-# What a few normalised gradient steps separate is left at that, and the bounds of the
-# margin differ; where they agree the exact method was needed. Breast cancer is
-# separable by a hair's breadth, which a gradient method does not find in thousands of
-# steps. Digits are separable as one problem of ten classes, while the eight alone
-# cannot be separated from the rest.
+# The first vector that separates is left at that, so that the bounds of the margin
+# differ. Breast cancer is separable by a hair's breadth, which gradient steps do not
+# find in thousands of iterations; Newton steps do. Digits are separable as one problem
+# of ten classes, while the eight alone cannot be separated from the rest.
 
 for name, load, task in [
     ("breast cancer", load_breast_cancer, None),

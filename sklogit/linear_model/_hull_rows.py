@@ -162,6 +162,18 @@ def powers_of_two(X):
     return np.exp2(-np.round(np.log2(np.where(largest > 0, largest, 1.0))))
 
 
+def gram_of_samples(X, indices, constant, radius):
+    """Sum of the outer products of samples, divided by a radius first."""
+    d = X.shape[1] + bool(constant)
+    gram = np.zeros((d, d))
+    step = max(1, _BLOCK_BYTES // (8 * d))
+    for start in range(0, len(indices), step):
+        A = _samples(X, indices[start : start + step], constant, None)
+        A /= radius  # before squares leave the range of float64
+        gram += A.T @ A
+    return gram
+
+
 def _sum_of_rows(X, D, constant, scale):
     total = sum(_float64(X, b).T @ D[b] for b in _blocks(X, D.shape[1]))
     if scale is not None:

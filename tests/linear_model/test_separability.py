@@ -48,23 +48,85 @@ def test_answer_is_that_of_linear_programming(seed, n_classes):
     assert (report.n_errors == 0) == report.separable
 
 
-def test_a_hard_problem_gets_the_largest_margin():
-    X, y = load_breast_cancer(return_X_y=True)
-    X = StandardScaler().fit_transform(X)
-    report = linear_separability(X, y)
+def largest_margin(X, y):
+    """Largest margin of signed rows with a constant feature, by support vectors."""
     rows = np.column_stack([X, np.ones(len(X))])
     # The intercept is in the norm: a constant feature, and no free intercept.
     svm = SVC(kernel="precomputed", C=1e10, tol=1e-8)
     svm.fit(rows @ rows.T, y)
     w = svm.dual_coef_[0] @ rows[svm.support_]
-    svm_margin = np.min(np.where(y == 1, 1, -1) * (rows @ w)) / np.linalg.norm(w)
+    return np.min(np.where(y == 1, 1, -1) * (rows @ w)) / np.linalg.norm(w)
+
+
+def test_the_exact_method_gets_the_largest_margin():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    # Sparse: too hard for conjugate gradients, and there is no Newton's method.
+    report = linear_separability(sparse.csr_array(X), y)
     assert report.separable
-    assert report.margin_lower >= 0.99 * svm_margin
+    assert report.margin_lower >= 0.99 * largest_margin(X, y)
     assert report.margin_upper == pytest.approx(report.margin_lower, rel=1e-4)
     signs = np.where(y == 1, 1, -1)
     margins = signs * (X @ report.coef[0] + report.intercept[0])
     norm = np.hypot(np.linalg.norm(report.coef), report.intercept[0])
     assert margins.min() / norm == pytest.approx(report.margin_lower)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gap", [0.5, 1e-3, 1e-4])
+@pytest.mark.parametrize("shape", [(200, 3), (60, 20), (40, 100)])
+def test_bounds_hold_the_largest_margin(dtype, gap, shape):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal(shape)
+    y = (X[:, 0] > 0).astype(int)
+    X[:, 0] += np.where(y, gap, -gap)
+    X = np.repeat(X, 2, axis=0).astype(dtype)  # each row twice
+    y = np.repeat(y, 2)
+    report = linear_separability(X, y)
+    margin = largest_margin(X.astype(float), y)
+    assert report.separable
+    assert report.n_errors == 0
+    assert 0 < report.margin_lower <= (1 + 1e-5) * margin
+    assert margin <= (1 + 1e-5) * report.margin_upper
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tiny_margins_are_told_from_none(seed, flipped, dtype):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(50, 200)), int(rng.integers(2, 12))
+    X, w = rng.standard_normal((n, d)), rng.standard_normal(d)
+    score = X @ w
+    y = (score > np.median(score)).astype(int)
+    order = np.argsort(score)
+    if flipped:  # one pair of rows on the wrong side, just so
+        y[order[[n // 2 - 1, n // 2]]] = y[order[[n // 2, n // 2 - 1]]]
+    X = X.astype(dtype)
+    report = linear_separability(X, y)
+    assert report.separable == separable_by_linear_program(X.astype(float), y)
+    assert (report.n_errors == 0) == report.separable
+
+
+@pytest.mark.parametrize("n_classes", [3, 12])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_bounds_hold_a_margin_of_many_classes(n_classes, container):
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((6, n_classes))
+    W /= np.linalg.norm(W)
+    X = rng.standard_normal((400, 6))
+    scores = np.sort(X @ W, axis=1)
+    X = X[scores[:, -1] - scores[:, -2] > 0.01]
+    y = (X @ W).argmax(axis=1)
+    report = linear_separability(container(X), y, fit_intercept=False)
+    scores = X @ report.coef.T
+    norm = np.linalg.norm(report.coef)
+    own = scores[np.arange(len(y)), y].copy()
+    scores[np.arange(len(y)), y] = -np.inf
+    assert report.separable
+    assert (own - scores.max(axis=1)).min() / norm == pytest.approx(report.margin_lower)
+    assert 0 < report.margin_lower <= report.margin_upper
+    assert report.margin_upper >= 0.01  # that of W
 
 
 def test_conflicting_rows_prove_that_nothing_separates():
@@ -84,13 +146,49 @@ def test_conflicting_rows_prove_that_nothing_separates():
     assert not separable_by_linear_program(X[i], y[i])
 
 
-def test_easy_data_need_the_first_steps_only(monkeypatch):
+@pytest.fixture
+def no_exact_method(monkeypatch):
     def not_needed(*args, **kwargs):
         raise RuntimeError("exact method called")
 
     monkeypatch.setattr(separability, "min_norm_point", not_needed)
+
+
+def test_easy_data_need_the_first_steps_only(no_exact_method):
     X, y = load_wine(return_X_y=True)
     assert linear_separability(StandardScaler().fit_transform(X), y).separable
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_newtons_method_reaches_tiny_margins(no_exact_method, dtype, scaled):
+    X, y = load_breast_cancer(return_X_y=True)
+    X = (StandardScaler().fit_transform(X) if scaled else X).astype(dtype)
+    report = linear_separability(X, y)
+    assert report.separable
+    assert np.all(np.where(y, 1, -1) * (X @ report.coef[0] + report.intercept) > 0)
+
+
+def test_wide_data_need_conjugate_gradients_only(no_exact_method):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((100, 600)), rng.integers(0, 2, 100)
+    report = linear_separability(X, y)
+    assert report.separable
+    assert report.n_iter < 20
+    margin = largest_margin(X, y)
+    assert report.margin_lower <= margin <= report.margin_upper
+
+
+def test_a_file_is_read_by_normalised_steps(tmp_path, monkeypatch):
+    def not_for_files(*args, **kwargs):
+        raise RuntimeError("kept products of all rows")
+
+    monkeypatch.setattr(separability, "SquaredHinge", not_for_files)
+    X, y = load_digits(return_X_y=True)
+    file = np.memmap(tmp_path / "X", np.float64, "w+", shape=X.shape)
+    file[:] = X
+    assert linear_separability(file, y == 0).separable is True
+    assert linear_separability(file, y == 8).separable is False
 
 
 def test_more_than_two_classes():
@@ -110,7 +208,8 @@ def test_sparse_data_give_the_answer_of_dense_data():
         dense = linear_separability(X, target)
         csr = linear_separability(sparse.csr_array(X), target)
         assert csr.separable == dense.separable
-        assert csr.margin_upper == pytest.approx(dense.margin_upper, abs=1e-6)
+        assert csr.margin_lower <= dense.margin_upper + 1e-9
+        assert dense.margin_lower <= csr.margin_upper + 1e-9
 
 
 def test_without_intercept_the_origin_counts():
@@ -158,7 +257,8 @@ def test_one_class_and_values_that_are_not_finite_are_refused():
 def test_many_coefficients_are_left_to_accelerated_steps(monkeypatch):
     monkeypatch.setattr(separability, "_MOST_COORDINATES", 10)
     X, y = load_digits(return_X_y=True)
-    hard = linear_separability(X / 16, y == 1, tol=1e-5)  # not by the first steps
+    # Sparse: the first steps do not do.
+    hard = linear_separability(sparse.csr_array(X / 16), y == 1, tol=1e-5)
     assert hard.n_iter > 50
     assert hard.separable
     assert hard.n_errors == 0
