@@ -61,7 +61,8 @@ def load_keel_imbalanced(name, *, data_home=None):
     -------
     Bunch
         ``data`` of shape (n_samples, n_features), categories one-hot; ``target`` of
-        shape (n_samples,), 1 for the positive, rare class; ``feature_names``.
+        shape (n_samples,), 1 for the class that the file calls positive, which is the
+        rare one but in "ecoli-0_vs_1"; ``feature_names``.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from numbers import Real
 
+import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from ._anyloss_estimator import AnyLossEstimator
@@ -41,10 +42,12 @@ class AnyLossClassifier(AnyLossEstimator):
     amplifier : {"logit", "probability"}, default="logit"
         Function that makes soft predictions, see :func:`sklogit.metrics.amplify`.
     L : float, default=1.0
-        Its steepness. With "logit" it only rescales alpha and the coefficients.
+        Its steepness. With "logit" it is the same as an anchor L times as long and a
+        pull of alpha / L^2, for coefficients L times as large.
     average : {"macro", "weighted"}, default="macro"
         With more than two classes the metric is the mean of that of each class against
-        the others, or weighted by the classes' weights.
+        the others, or weighted by the classes' weights. Of accuracy, Matthews
+        correlation and kappa this is not what scikit-learn computes for many classes.
     fit_intercept : bool, default=True
         Whether to fit an intercept. Without it the threshold stays at zero.
     max_iter : int, default=300
@@ -52,7 +55,8 @@ class AnyLossClassifier(AnyLossEstimator):
     tol : float, default=1e-4
         Largest derivative of the objective at the end.
     warm_start : bool, default=False
-        Start from the coefficients of the last fit, with its anchor.
+        Start from the coefficients of the last fit, with its anchor; with an infinite
+        `alpha`, start anew.
     verbose : int, default=0
         Print the objective at iterations 1, 2, 4, 8, ...
 
@@ -68,7 +72,7 @@ class AnyLossClassifier(AnyLossEstimator):
         Iterations; the start is the first.
     loss_ : float
         The objective at the end; never above that of the start.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (n_iterations,)
         The objective at the start and after each iteration of L-BFGS.
     metric_value_ : float
         The metric of the soft predictions of the training data.
@@ -163,5 +167,9 @@ class AnyLossClassifier(AnyLossEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def _choose(self, rows, classes, metric):
+    def _choose(self, rows, classes, metric, groups):
         return self.alpha, None
+
+    def _starts_warm(self):
+        # With an infinite alpha nothing but the anchor and its threshold is the least.
+        return self.warm_start and hasattr(self, "coef_") and not np.isinf(self.alpha)

@@ -88,14 +88,14 @@ class AnyLossEstimator(
         return self
 
     @restore_on_failure
-    def _fit(self, X, y, sample_weight, context):
+    def _fit(self, X, y, sample_weight, context, groups=None):
         """Fit, and return the KeyboardInterrupt that ended it, or None."""
         metric = get_confusion_metric(self.metric, self.beta)
         labelled, classes, X, y = labelled_rows(self, X, y, sample_weight)
         rows = self._encode(labelled, classes)
         metric.check_differentiable(*_weights_of_classes(rows))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        alpha, threshold = self._choose(labelled, classes, metric)
+        alpha, threshold = self._choose(labelled, classes, metric, groups)
         report = self._reporter(context, classes, X, y)
         start = self._start(rows, classes, metric, threshold)
         fit = self._train_and_store(rows, classes, metric, start, alpha, report)
@@ -189,7 +189,7 @@ class AnyLossEstimator(
     def _start(self, rows, classes, metric, threshold=None):
         """Coefficients and intercepts to start from, and the anchor."""
         shape = (1 if len(classes) == 2 else len(classes), rows.X.shape[1])
-        if getattr(self, "warm_start", False) and hasattr(self, "coef_"):
+        if self._starts_warm():
             return self._warm_start(classes, shape)
         if self.init == "zeros":
             coef, intercept = np.zeros(shape), np.zeros(shape[0])
@@ -205,6 +205,9 @@ class AnyLossEstimator(
                     threshold = best_threshold(rows, start.scores, metric)
                 start.shift(threshold)
         return start
+
+    def _starts_warm(self):
+        return False
 
     def _warm_start(self, classes, shape):
         if not np.array_equal(classes, self.classes_):

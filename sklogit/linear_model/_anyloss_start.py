@@ -44,9 +44,9 @@ def logistic_start(rows, labels, C, balanced, fit_intercept):
         fit_intercept=fit_intercept,
         max_iter=_MAX_ITER,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(rows.X, labels, sample_weight=rows.weight)
+    # Its own warnings are let through: filters of warnings belong to the process, so
+    # that fits in several threads would leave them changed.
+    model.fit(rows.X, labels, sample_weight=rows.weight)
     if np.max(model.n_iter_) >= _MAX_ITER:
         warnings.warn(
             f"The logistic regression of init did not converge in {_MAX_ITER} "

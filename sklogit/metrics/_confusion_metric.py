@@ -172,10 +172,9 @@ class ConfusionMetric:
                 f"metric {self.name!r} must return a real number, got {found!r}."
             ) from None
         if not np.isfinite(number):
-            at = ", ".join(f"{name}={c:g}" for name, c in zip(_COUNTS, counts))
             raise ValueError(
                 f"metric {self.name!r} must return a finite number, got {number} for "
-                f"{at}: return a number there, for instance 0."
+                f"{_described(counts)}: return a number there, for instance 0."
             )
         return number
 
@@ -195,11 +194,22 @@ class ConfusionMetric:
         Raises
         ------
         ValueError
-            If a derivative is not finite.
+            If a derivative is not finite, or the `gradient` does not return four.
         """
-        if self.gradient is not None:
-            return tuple(self.gradient(tn, fp, fn, tp))
-        return partials_of(self, (tn, fp, fn, tp))
+        if self.gradient is None:
+            return partials_of(self, (tn, fp, fn, tp))
+        found = tuple(self.gradient(tn, fp, fn, tp))
+        if len(found) != 4:
+            raise ValueError(
+                f"gradient of the metric {self.name!r} must return 4 numbers, the "
+                f"derivatives by tn, fp, fn and tp, got {len(found)}."
+            )
+        if not all(np.isfinite(float(derivative)) for derivative in found):
+            raise ValueError(
+                f"gradient of the metric {self.name!r} must be finite, got {found} for "
+                f"{_described((tn, fp, fn, tp))}."
+            )
+        return found
 
     def slopes(self, tn, fp, fn, tp):
         """By how much the metric grows with what is predicted positive.
@@ -265,13 +275,20 @@ class ConfusionMetric:
         ------
         ValueError
             If there are more than two labels with ``average="binary"``, if `pos_label`
-            is not among them, or cannot be told.
+            is not among them, or cannot be told, or if these are no labels of classes.
+
+        Notes
+        -----
+        With more than two classes these are means of binary metrics. Those of F-beta,
+        Jaccard, precision and recall are scikit-learn's; its accuracy, balanced
+        accuracy, kappa and Matthews correlation of many classes are other numbers,
+        computed from all of their confusion matrix at once.
         """
         if average not in _AVERAGES:
             raise ValueError(
                 f"average must be one of {list(_AVERAGES)}, got {average!r}."
             )
-        y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+        y_true, y_pred = _column("y_true", y_true), _column("y_pred", y_pred)
         check_consistent_length(y_true, y_pred, sample_weight)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
@@ -317,8 +334,25 @@ class NamedMetric(ConfusionMetric):
     def __init__(self, form, name):
         super().__init__(form.value, name=name, gradient=form.partials)
 
+    def partials(self, tn, fp, fn, tp):
+        """Partial derivatives, of numbers, arrays or tensors alike; always finite."""
+        return self.gradient(tn, fp, fn, tp)
+
     def check_differentiable(self, n_positive, n_negative):
         """Do nothing: the derivatives are known."""
+
+
+def _column(name, labels):
+    """Return labels as an array of one dimension, at least one of them."""
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or not len(labels):
+        raise ValueError(
+            f"{name} must be of shape (n_samples,), with one sample or more, got "
+            f"{labels.shape}."
+        )
+    return labels
 
 
 def _score_of(y_true, y_pred, *, metric, pos_label, average, sample_weight=None):
@@ -331,9 +365,14 @@ def _score_of(y_true, y_pred, *, metric, pos_label, average, sample_weight=None)
     )
 
 
+def _described(counts):
+    return ", ".join(f"{name}={float(c):g}" for name, c in zip(_COUNTS, counts))
+
+
 def _labels(y_true, y_pred):
     """All labels, sorted."""
-    if y_true.ndim == y_pred.ndim == 1 and y_true.dtype == y_pred.dtype:
+    # Of floats scikit-learn must say whether they are labels: probabilities are not.
+    if y_true.dtype == y_pred.dtype and y_true.dtype.kind != "f":
         # Scorers are called hundreds of times where a threshold is tuned, and the
         # checks of scikit-learn take most of that.
         return np.unique(np.concatenate([np.unique(y_true), np.unique(y_pred)]))

@@ -1,5 +1,6 @@
 """Derivatives of functions of a confusion matrix that come without them."""
 
+import threading
 import warnings
 
 import numpy as np
@@ -8,12 +9,24 @@ import numpy as np
 _COMPLEX_STEP = 1e-30
 # Central differences, relative to the sum of the counts.
 _REAL_STEP = 1e-6
+# A function that rounds counts looks smooth to steps as large as its own; not to these.
+_FINE_STEP = 1e-9
+# Relative error of a value, with room to spare.
+_ROUNDING = 64 * np.finfo(np.float64).eps
 # Two ways to differentiate that differ by more than this part of the gradient do not
 # differentiate the same function.
 _AGREEMENT = 1e-3
 # (true positive rate, false positive rate) where a metric is probed; not round, lest a
-# metric that rounds be met just where it jumps.
-_PROBES = ((0.5137, 0.4871), (0.8119, 0.3041), (0.6023, 0.1093), (0.9467, 0.5513))
+# metric that rounds be met just where it jumps, whatever the size of the classes.
+_PROBES = (
+    (0.51372641, 0.48711727),
+    (0.81193189, 0.30411473),
+    (0.60237823, 0.10932961),
+    (0.94678239, 0.55132937),
+)
+# Filters of warnings belong to the process: threads that change them take turns, else
+# the last one restores what the first one had set.
+_FILTERS = threading.RLock()
 
 
 def partials_of(metric, counts):
@@ -57,7 +70,7 @@ def _complex_steps(function, counts):
         moved = counts.astype(complex)
         moved[k] += 1j * _COMPLEX_STEP
         try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
+            with _FILTERS, np.errstate(all="ignore"), warnings.catch_warnings():
                 # float() of a complex number only warns that it drops what counts.
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
                 value = complex(function(*moved))
@@ -80,6 +93,16 @@ def _central_differences(metric, counts):
     return derivatives
 
 
+def _is_flat(metric, counts):
+    """Whether predictions that move by a fine step change no value beyond rounding."""
+    step = _FINE_STEP * counts.sum()
+    for move in ((0, 0, -step, step), (-step, step, 0, 0)):  # within a class
+        below, above = metric.value(*(counts - move)), metric.value(*(counts + move))
+        if abs(above - below) > _ROUNDING * max(abs(above), abs(below)):
+            return False
+    return True
+
+
 def _agree(first, second):
     size = max(np.abs(second).max(), np.abs(first).max())
     return np.abs(first - second).max() <= _AGREEMENT * size
@@ -95,7 +118,7 @@ def check_differentiable(metric, n_positive, n_negative):
     n_positive, n_negative : float
         Weights of the classes.
     """
-    wrong, slopes = [], []
+    wrong, slopes, flat = [], [], []
     for recall, fall_out in _PROBES:
         counts = np.array(
             [
@@ -108,7 +131,8 @@ def check_differentiable(metric, n_positive, n_negative):
         partials = np.array(metric.partials(*counts), dtype=np.float64)
         wrong.append(not _agree(partials, _central_differences(metric, counts)))
         slopes += [partials[3] - partials[2], partials[1] - partials[0]]
-    if not np.any(slopes):
+        flat.append(_is_flat(metric, counts))
+    if not np.any(slopes) or all(flat):
         raise ValueError(
             f"metric {metric.name!r} is not differentiable: its derivatives by the "
             "counts are zero at all probes, as those of a metric that rounds or "

@@ -1,11 +1,11 @@
 """Picture of what the steepness of soft predictions does to a metric."""
 
 import numpy as np
-from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from .._plotting import stacked_axes
 from ._confusion_metric import get_confusion_metric
 from ._soft_confusion import AMPLIFIERS, amplify, soft_confusion
+from ._threshold import checked_scores, positive_rows
 
 # A row whose slope is below this part of the steepest possible learns nothing.
 _VANISHED = 1e-6
@@ -113,26 +113,18 @@ class SoftMetricDisplay:
         Raises
         ------
         ValueError
-            If y has not two classes, or there is no such amplifier.
+            If y has not two classes of positive weight, a length differs, a score is
+            not finite, a weight negative, or there is no such amplifier.
         """
         metric = get_confusion_metric(metric, beta)
-        scores, y_true = column_or_1d(scores, dtype=np.float64), np.asarray(y_true)
-        check_consistent_length(y_true, scores)
-        labels = np.unique(y_true)
-        if len(labels) != 2:
-            raise ValueError(f"y_true must have two classes, found {labels}.")
-        if pos_label is not None and pos_label not in labels:
-            raise ValueError(f"pos_label={pos_label!r} is not in the labels {labels}.")
-        positive = y_true == (labels[1] if pos_label is None else pos_label)
-        L = np.geomspace(0.5, 200, 41) if L is None else np.asarray(L, dtype=float)
+        scores = checked_scores("scores", scores)
+        positive, weight = positive_rows(y_true, scores, pos_label, sample_weight)
+        L = np.geomspace(0.5, 200, 41) if L is None else np.atleast_1d(L).astype(float)
         soft, vanished = {}, {}
         for name in amplifiers:
             made = [amplify(scores, name, steepness) for steepness in L]
             soft[name] = np.array(
-                [
-                    metric.value(*soft_confusion(positive, a, sample_weight))
-                    for a, _ in made
-                ]
+                [metric.value(*soft_confusion(positive, a, weight)) for a, _ in made]
             )
             vanished[name] = np.array(
                 [
@@ -140,7 +132,7 @@ class SoftMetricDisplay:
                     for (_, slopes), steepness in zip(made, L)
                 ]
             )
-        hard = metric.value(*soft_confusion(positive, scores > 0, sample_weight))
+        hard = metric.value(*soft_confusion(positive, scores > 0, weight))
         display = cls(L=L, soft=soft, vanished=vanished, hard=hard, metric=metric)
         return display.plot(ax=ax, **kwargs)
 

@@ -60,15 +60,46 @@ def optimal_threshold(
     (0.25, 0.8)
     """
     metric = get_confusion_metric(metric, beta)
-    y_score = column_or_1d(y_score, dtype=np.float64)
-    y_true = np.asarray(y_true)
-    check_consistent_length(y_true, y_score)
-    if not np.isfinite(y_score).all():
-        raise ValueError("y_score must be finite.")
+    y_score = checked_scores("y_score", y_score)
+    positive, weight = positive_rows(y_true, y_score, pos_label, sample_weight)
+    return best_cut(positive, y_score, metric, weight)
+
+
+def checked_scores(name, scores):
+    """Return scores as an array of shape (n_samples,), finite and in float64."""
+    scores = column_or_1d(scores, dtype=np.float64)
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{name} must be finite.")
+    return scores
+
+
+def positive_rows(y_true, scores, pos_label, sample_weight):
+    """Check labels of two classes and weights.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels.
+    scores : ndarray of shape (n_samples,)
+        Scores.
+    pos_label : label or None
+        The positive class; None is the greater label.
+    sample_weight : array-like of shape (n_samples,) or None
+        Weights.
+
+    Returns
+    -------
+    positive : ndarray of bool, of shape (n_samples,)
+        Whether a row is of the positive class.
+    weight : ndarray of shape (n_samples,) or None
+        Weights.
+    """
+    y_true = column_or_1d(y_true)
+    check_consistent_length(y_true, scores)
     weight = None
     if sample_weight is not None:
         weight = _check_sample_weight(
-            sample_weight, y_score, dtype=np.float64, ensure_non_negative=True
+            sample_weight, scores, dtype=np.float64, ensure_non_negative=True
         )
     labels = np.unique(y_true if weight is None else y_true[weight > 0])
     if len(labels) != 2:
@@ -77,8 +108,7 @@ def optimal_threshold(
         )
     if pos_label is not None and pos_label not in labels:
         raise ValueError(f"pos_label={pos_label!r} is not in the labels {labels}.")
-    positive = y_true == (labels[1] if pos_label is None else pos_label)
-    return best_cut(positive, y_score, metric, weight)
+    return y_true == (labels[1] if pos_label is None else pos_label), weight
 
 
 def best_cut(positive, y_score, metric, weight=None):
@@ -125,6 +155,10 @@ def cut_counts(positive, y_score, weight=None):
     counts : tuple of 4 ndarrays of shape (n_cuts,)
         tn, fp, fn and tp.
     """
+    if weight is not None and not weight.all():
+        # A row without weight is no row: cuts beside it would be other ones.
+        counts = weight > 0
+        positive, y_score, weight = positive[counts], y_score[counts], weight[counts]
     order = np.argsort(-y_score)
     sorted_scores = y_score[order]
     hits, alarms = positive[order], ~positive[order]

@@ -1,12 +1,13 @@
 """Picture of a metric over the threshold of scores."""
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from .._plotting import one_axes
 from ._confusion_metric import get_confusion_metric
 from ._soft_confusion import soft_confusion
-from ._threshold import cut_counts
+from ._threshold import checked_scores, cut_counts, positive_rows
 
 # So many cuts make a line; more are drawn no finer.
 _MOST_CUTS = 2000
@@ -102,24 +103,21 @@ class MetricThresholdDisplay:
         Raises
         ------
         ValueError
-            If y has not two classes, or a length differs.
+            If y has not two classes of positive weight, a length differs, a score is
+            not finite, a weight negative, or `used` leaves out a name.
         """
         metric = get_confusion_metric(metric, beta)
-        y_true = np.asarray(y_true)
-        labels = np.unique(y_true)
-        if len(labels) != 2:
-            raise ValueError(f"y_true must have two classes, found {labels}.")
-        if pos_label is not None and pos_label not in labels:
-            raise ValueError(f"pos_label={pos_label!r} is not in the labels {labels}.")
-        positive = y_true == (labels[1] if pos_label is None else pos_label)
-        weight = None if sample_weight is None else np.asarray(sample_weight, float)
         if not isinstance(scores, dict):
             scores = {metric.name: scores}
+        if not isinstance(used, dict):
+            used = dict.fromkeys(scores, used)
+        if set(used) != set(scores):
+            raise ValueError(f"used must name the scores {list(scores)}, got {used}.")
         curves, in_use = {}, {}
         for name, values in scores.items():
-            values = column_or_1d(values, dtype=np.float64)
+            values, threshold = checked_scores("scores", values), used[name]
+            positive, weight = positive_rows(y_true, values, pos_label, sample_weight)
             curves[name] = _curve(positive, values, metric, weight)
-            threshold = used[name] if isinstance(used, dict) else used
             counts = soft_confusion(positive, values > threshold, weight)
             in_use[name] = (threshold, metric.value(*counts))
         return cls(curves, metric=metric, in_use=in_use).plot(ax=ax, **kwargs)
@@ -131,8 +129,9 @@ class MetricThresholdDisplay:
         Parameters
         ----------
         estimator : classifier
-            Fitted, with a `decision_function`. An `AnyLossClassifier` is drawn beside
-            the logistic regression that it started from.
+            Fitted, with a `decision_function`. An `AnyLossClassifier`, or a pipeline
+            that ends in one, is drawn beside the logistic regression that it started
+            from.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
         y : array-like of shape (n_samples,)
@@ -155,6 +154,9 @@ class MetricThresholdDisplay:
             If `metric` is None and the estimator has none.
         """
         check_is_fitted(estimator)
+        if isinstance(estimator, Pipeline):
+            X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+            estimator = estimator[-1]
         beta = kwargs.pop("beta", getattr(estimator, "beta", 1.0))
         if metric is None and not hasattr(estimator, "metric"):
             raise ValueError(

@@ -1,4 +1,5 @@
 import pickle
+import warnings
 from functools import partial
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_objective_never_rises_above_that_of_the_start(rare, metric, init):
 
 def test_the_end_is_stationary(rare):
     X, y = rare
-    clf = AnyLossClassifier("f1", alpha=3.0, tol=1e-7).fit(X, y)
+    clf = AnyLossClassifier("f1", alpha=3.0, L=1.0, tol=1e-7).fit(X, y)
     z = X @ clf.coef_[0] + clf.intercept_[0]
 
     def objective(w, b):
@@ -209,6 +210,20 @@ def test_multiclass_with_infinite_alpha_is_logistic_regression(three_classes):
     clf = AnyLossClassifier(alpha=np.inf).fit(X, y)
     plain = LogisticRegression(max_iter=1000).fit(X, y)
     np.testing.assert_allclose(clf.coef_, plain.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_multiclass_loss_is_the_mean_over_classes(three_classes, average):
+    X, y = three_classes
+    clf = AnyLossClassifier("f1", alpha=np.inf, average=average).fit(X, y)
+    f1, predictions = get_confusion_metric("f1"), clf.predict_proba(X)
+    of_class = [
+        f1.value(*soft_confusion(y == label, predictions[:, k]))
+        for k, label in enumerate(clf.classes_)
+    ]
+    shares = [np.mean(y == label) for label in clf.classes_]
+    expected = np.average(of_class, weights=shares if average == "weighted" else None)
+    assert clf.metric_value_ == pytest.approx(expected, rel=1e-10)
 
 
 # -- weights, types, containers --------------------------------------------------------
@@ -312,20 +327,31 @@ def test_many_rows_start_from_a_rescaled_solution(n):
     clf = AnyLossClassifier("f1", tol=1e-6).fit(X, y)
     direct = AnyLossClassifier("f1", tol=1e-6, init="zeros", anchor="zero", alpha=0)
     free = AnyLossClassifier("f1", tol=1e-6, alpha=0).fit(X, y)
-    assert free.loss_ == pytest.approx(direct.fit(X, y).loss_, abs=1e-3)
+    assert free.loss_ == pytest.approx(direct.fit(X, y).loss_, abs=2e-3)
     assert clf.loss_ <= clf.loss_curve_[0]
 
 
 # -- state -----------------------------------------------------------------------------
 
 
-def test_warm_start_continues(rare):
-    clf = AnyLossClassifier(warm_start=True, tol=1e-6).fit(*rare)
+@pytest.mark.parametrize("pos_label", [None, 0])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_warm_start_continues(rare, pos_label, sparse):
+    clf = AnyLossClassifier(warm_start=True, tol=1e-6, pos_label=pos_label).fit(*rare)
     first, anchor = clf.coef_, clf.init_coef_
+    clf = clf.sparsify() if sparse else clf
     clf.fit(*rare)
     assert clf.n_iter_ <= 3
     np.testing.assert_allclose(clf.coef_, first, rtol=1e-3)
     np.testing.assert_array_equal(clf.init_coef_, anchor)
+
+
+def test_warm_start_ends_with_an_infinite_alpha(rare):
+    clf = AnyLossClassifier(alpha=0.1, warm_start=True).fit(*rare)
+    clf.set_params(alpha=np.inf).fit(*rare)
+    cold = AnyLossClassifier(alpha=np.inf).fit(*rare)
+    np.testing.assert_array_equal(clf.coef_, cold.coef_)
+    np.testing.assert_array_equal(clf.intercept_, cold.intercept_)
 
 
 def test_warm_start_needs_the_same_problem(rare):
@@ -353,7 +379,7 @@ def test_a_metric_that_fails_on_the_way_keeps_the_start(rare):
     # The probes of differentiability must not meet the failure.
     metric.check_differentiable = lambda *args: None
     with pytest.warns(ConvergenceWarning, match="the start was kept: metric 'brittle'"):
-        clf = AnyLossClassifier(metric).fit(X, y)
+        clf = AnyLossClassifier(metric, L=1.0).fit(X, y)
     assert clf.fell_back_
     np.testing.assert_array_equal(clf.coef_, clf.init_coef_)
     assert not AnyLossClassifier().fit(X, y).fell_back_
@@ -368,6 +394,20 @@ def test_a_start_that_does_not_converge_warns(rare, monkeypatch):
     monkeypatch.setattr(_anyloss_start, "_MAX_ITER", 2)
     with pytest.warns(ConvergenceWarning, match="logistic regression of init"):
         AnyLossClassifier().fit(*rare)
+
+
+def test_fits_leave_the_filters_of_warnings_alone(rare, monkeypatch):
+    seen = []
+
+    class Seeing(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            seen.append(list(warnings.filters))
+            return super().fit(X, y, sample_weight)
+
+    monkeypatch.setattr(_anyloss_start, "LogisticRegression", Seeing)
+    AnyLossClassifier().fit(*rare)
+    # In one thread they would be restored; in several, by the last one to leave.
+    assert seen == [list(warnings.filters)]
 
 
 def test_interrupt_keeps_what_was_reached(rare):
@@ -430,6 +470,23 @@ def test_solver_takes_the_better_of_two_starts():
     fit = minimise(bowl, [np.array([3.0]), np.array([1.0])], 50, 1e-8)
     assert fit.loss_curve[0] == 1.0
     np.testing.assert_allclose(fit.parameters, 0.0, atol=1e-6)
+
+
+def test_solver_returns_to_the_start_from_an_objective_that_fails_later():
+    calls = []
+
+    def valley(x):
+        calls.append(1)
+        if len(calls) > 6:
+            raise ValueError("no more")
+        return float(x[0] ** 2 + 100 * x[1] ** 2), np.array([2, 200]) * x
+
+    start = np.array([3.0, 1.0])
+    fit = minimise(valley, [start], 50, 1e-8)
+    assert len(calls) == 7
+    assert fit.n_iter > 1
+    assert (fit.failure, fit.converged, fit.loss_curve) == ("no more", False, [109.0])
+    np.testing.assert_array_equal(fit.parameters, start)
 
 
 # -- the choice of alpha ---------------------------------------------------------------

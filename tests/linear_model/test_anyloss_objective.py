@@ -1,12 +1,13 @@
+import tracemalloc
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import check_grad
+from scipy.optimize import check_grad, minimize
 from scipy.sparse import csr_array
 
-from sklogit.linear_model import _rows
+from sklogit.linear_model import _anyloss_start, _rows
 from sklogit.linear_model._anyloss_objective import (
     BinaryObjective,
     MulticlassObjective,
@@ -160,6 +161,19 @@ def test_blocks_and_sparse_rows_make_no_difference(data, make, monkeypatch):
         np.testing.assert_allclose(found[1], whole[1], rtol=1e-10, atol=1e-13)
 
 
+def test_sparse_rows_are_not_copied():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, 100))
+    y = X[:, 0] > 0
+    objective = binary(csr_array(X), y, None, "f1")
+    w = np.full(101, 0.1)
+    tracemalloc.start()
+    objective(w)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 8 * len(y)  # half of the rows: 75 numbers a row
+
+
 def test_float32_rows_are_summed_in_float64(data):
     X, y, weight = data
     w = np.random.default_rng(1).standard_normal(5)
@@ -169,6 +183,50 @@ def test_float32_rows_are_summed_in_float64(data):
     assert value == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
     assert gradient.dtype == np.float64
+
+
+def test_rounding_makes_no_negative_counts():
+    # 0.1 + 0.2 + 0.3 + ... is not the same in every order.
+    weight = np.full(60, 0.1)
+    y = np.arange(60) % 3 == 0
+    objective = binary(np.ones((60, 1)), y, weight, "geometric_mean")
+    n_positive, n_negative = objective.n_positive, objective.n_negative
+    more = 1 + 1e-15
+    counts = objective.counts(n_positive * more, n_negative * more)
+    assert min(counts) == 0.0
+    assert min(objective.counts(-1e-17, -1e-17)) == 0.0
+
+
+@pytest.mark.parametrize("rows_for_scale", [100, 10_000], ids=["some", "all"])
+def test_rescaled_start_is_the_best_of_its_direction(data, rows_for_scale, monkeypatch):
+    monkeypatch.setattr(_anyloss_start, "ROWS_FOR_SCALE", rows_for_scale)
+    X, y, weight = data
+    X, y = np.tile(X, (30, 1)), np.tile(y, 30)  # evenly spaced rows are like all
+    weight = None if weight is None else np.tile(weight, 30)
+    objective = binary(X, y, weight, "f1", alpha=200.0)
+    coef, intercept = np.array([[0.5, 0.1, -0.1, 0.0]]), np.array([-0.3])
+    objective.anchor = coef
+    scores = X @ coef[0] + intercept[0]
+    made = _anyloss_start.rescaled(objective, objective.rows, scores, coef, intercept)
+
+    def along(parameters):
+        scale, shift = parameters
+        return objective(objective.join(scale * coef, np.array([shift])))[0]
+
+    found = along([made[0][0, 0] / coef[0, 0], made[1][0]])
+    best = minimize(along, [1.0, -0.3], method="Nelder-Mead", options={"fatol": 1e-12})
+    assert best.fun < along([1.0, -0.3]) - 1e-2
+    tolerance = 1e-6 if rows_for_scale > len(y) else 5e-4
+    assert found == pytest.approx(best.fun, abs=tolerance)
+
+
+def test_a_start_that_points_the_wrong_way_is_not_turned(data):
+    X, y, weight = data
+    objective = binary(X, y, weight, "mcc", alpha=0.0)
+    coef, intercept = np.array([[-1.0, 0.0, 0.0, 0.0]]), np.array([0.3])
+    scores = X @ coef[0] + intercept[0]
+    made = _anyloss_start.rescaled(objective, objective.rows, scores, coef, intercept)
+    np.testing.assert_array_equal(np.column_stack(made), [[-1.0, 0.0, 0.0, 0.0, 0.3]])
 
 
 def test_metric_value_is_the_objective_without_penalty(data):

@@ -1,4 +1,6 @@
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -262,6 +264,43 @@ def test_a_metric_without_slopes_is_named(function):
         metric.check_differentiable(30, 200)
 
 
+@pytest.mark.parametrize("n_positive", [30, 10_000, 1_000_000])
+def test_a_metric_that_rounds_counts_is_named_in_data_of_any_size(n_positive):
+    metric = ConfusionMetric(lambda tn, fp, fn, tp: int(tp) / (tp + fn), name="steps")
+    with pytest.raises(ValueError, match="metric 'steps' is not differentiable"):
+        metric.check_differentiable(n_positive, 3 * n_positive)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ((0.0, 0.0, 1.0), "must return 4 numbers, .* got 3"),
+        ((0.0, 0.0, np.nan, 1.0), "must be finite, got .* for tn=1, fp=2, fn=3, tp=4"),
+    ],
+)
+def test_a_gradient_that_is_none_is_named(found, message):
+    metric = ConfusionMetric(f_of("f1"), name="mine", gradient=lambda *counts: found)
+    with pytest.raises(ValueError, match=f"gradient of the metric 'mine' {message}"):
+        metric.partials(1, 2, 3, 4)
+
+
+def test_threads_take_turns_to_change_the_filters_of_warnings():
+    inside, most = [], []
+
+    def f1(tn, fp, fn, tp):
+        if any(isinstance(count, complex) for count in (tn, fp, fn, tp)):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(1e-3)  # to let the other thread come
+            inside.pop()
+        return 2 * tp / (2 * tp + fp + fn)
+
+    metric = ConfusionMetric(f1)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda k: metric.partials(1, 2, 3, k), range(1, 9)))
+    assert max(most) == 1
+
+
 def test_a_wrong_gradient_is_named():
     metric = ConfusionMetric(
         f_of("f1"), name="mine", gradient=lambda tn, fp, fn, tp: (0, 0, 0, -1.0)
@@ -382,6 +421,25 @@ def test_bad_arguments_of_score(labels):
         metric.score(["a"], ["a"])
     with pytest.raises(ValueError, match=r"[Nn]egative"):
         metric.score([0, 1], [0, 1], sample_weight=[1, -1])
+    with pytest.raises(ValueError, match=r"y_true must be of shape .* got \(0,\)"):
+        metric.score([], [])
+    with pytest.raises(ValueError, match=r"y_pred must be of shape .* got \(2, 2\)"):
+        metric.score([0, 1], [[0, 1], [1, 0]])
+
+
+def test_probabilities_are_no_labels():
+    metric = get_confusion_metric("f1")
+    for y in ([0, 1, 1], [0.0, 1.0, 1.0]):
+        with pytest.raises(ValueError, match="continuous"):
+            metric.score(y, [0.2, 0.7, 0.6])
+    assert metric.score([0.0, 1.0, 1.0], [0.0, 1.0, 1.0]) == 1.0
+
+
+def test_columns_of_labels_are_taken(labels):
+    y, predicted, _ = labels
+    metric = get_confusion_metric("f1")
+    found = metric.score(y[:, np.newaxis], predicted[:, np.newaxis])
+    assert found == metric.score(y, predicted)
 
 
 @pytest.mark.parametrize("gains", [{"fp": np.nan}, {"fp": 0, "fn": 0}])

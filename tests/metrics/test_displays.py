@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklogit.linear_model import AnyLossClassifier
 from sklogit.metrics import (
@@ -87,6 +89,17 @@ def test_any_classifier_with_a_metric(data):
         MetricThresholdDisplay.from_estimator(model, X, y)
 
 
+def test_a_pipeline_is_drawn_beside_its_start(data):
+    X, y = data
+    model = make_pipeline(StandardScaler(), AnyLossClassifier("mcc")).fit(X, y)
+    display = MetricThresholdDisplay.from_estimator(model, X, y)
+    Z = model[0].transform(X)
+    expected = MetricThresholdDisplay.from_estimator(model[-1], Z, y)
+    assert display.metric.name == "matthews_corrcoef"
+    assert display.in_use == expected.in_use
+    assert list(display.curves) == ["start", "AnyLossClassifier"]
+
+
 def test_many_cuts_are_thinned():
     rng = np.random.default_rng(0)
     scores = rng.standard_normal(9000)
@@ -131,3 +144,22 @@ def test_bad_input(display):
         display.from_predictions([1, 1], [0.0, 1.0], "f1")
     with pytest.raises(ValueError, match="pos_label=3 is not in the labels"):
         display.from_predictions([0, 1], [0.0, 1.0], "f1", pos_label=3)
+    with pytest.raises(ValueError, match="scores must be finite"):
+        display.from_predictions([0, 1], [0.0, np.nan], "f1")
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        display.from_predictions([0, 1, 1], [0.0, 1.0], "f1")
+    for weight in ([1.0], [1.0, -1.0]):
+        with pytest.raises(ValueError, match="sample_weight"):
+            display.from_predictions([0, 1], [0.0, 1.0], "f1", sample_weight=weight)
+
+
+def test_every_curve_has_a_threshold_in_use():
+    with pytest.raises(ValueError, match="used must name the scores"):
+        MetricThresholdDisplay.from_predictions(
+            [0, 1], {"a": [0.0, 1.0], "b": [1.0, 2.0]}, "f1", used={"a": 0.5}
+        )
+
+
+def test_one_steepness_is_enough():
+    display = SoftMetricDisplay.from_predictions([0, 1], [-1.0, 1.0], "f1", L=3.0)
+    assert display.L.tolist() == [3.0]

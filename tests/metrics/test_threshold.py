@@ -49,10 +49,14 @@ def test_threshold_lies_between_the_scores():
 
 def test_neighbouring_numbers_are_still_cut():
     low = 1.0
-    high = np.nextafter(low, 2.0)
-    threshold, value = optimal_threshold([0, 1], [low, high], "accuracy")
-    assert value == 1.0
-    assert (low > threshold, high > threshold) == (False, True)
+    for _ in range(
+        2
+    ):  # the middle rounds to even: up of the one pair, down of the other
+        high = np.nextafter(low, 2.0)
+        threshold, value = optimal_threshold([0, 1], [low, high], "accuracy")
+        assert value == 1.0
+        assert (low > threshold, high > threshold) == (False, True)
+        low = high
 
 
 @pytest.mark.parametrize("y", [[1, 0], [0, 1]])
@@ -67,8 +71,9 @@ def test_everything_or_nothing_can_be_best(y):
 
 
 def test_first_of_equal_values_is_the_largest_threshold():
-    threshold, _ = optimal_threshold([0, 1, 1], [1.0, 2.0, 2.0], "precision")
-    assert threshold == 1.5
+    # All cuts below the positives have a precision of one.
+    found = optimal_threshold([0, 1, 1], [1.0, 2.0, 3.0], "precision")
+    assert found == (2.5, 1.0)
 
 
 def test_pos_label_turns_the_classes():
@@ -94,6 +99,11 @@ def test_counts_of_all_cuts():
     cuts, counts = cut_counts(np.array([True, False, True]), np.array([2.0, 1.0, 1.0]))
     np.testing.assert_array_equal(counts, [[1, 1, 0], [0, 0, 1], [2, 1, 0], [0, 1, 2]])
     assert len(cuts) == 3
+
+
+def test_rows_of_weight_zero_make_no_cuts():
+    found = optimal_threshold([0, 0, 1], [0.0, 1.0, 2.0], "f1", sample_weight=[1, 0, 1])
+    assert found == optimal_threshold([0, 1], [0.0, 2.0], "f1") == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(
