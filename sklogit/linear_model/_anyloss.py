@@ -44,10 +44,11 @@ class AnyLossClassifier(AnyLossEstimator):
     L : float, default=1.0
         Its steepness. With "logit" it is the same as an anchor L times as long and a
         pull of alpha / L^2, for coefficients L times as large.
-    average : {"macro", "weighted"}, default="macro"
+    average : {"macro", "weighted", "multiclass"}, default="macro"
         With more than two classes the metric is the mean of that of each class against
-        the others, or weighted by the classes' weights. Of accuracy, Matthews
-        correlation and kappa this is not what scikit-learn computes for many classes.
+        the others, or weighted by the classes' weights. "multiclass" is the metric of
+        the whole confusion matrix of all classes, as scikit-learn computes accuracy,
+        balanced accuracy, Cohen's kappa and Matthews correlation, and for these only.
     fit_intercept : bool, default=True
         Whether to fit an intercept. Without it the threshold stays at zero.
     max_iter : int, default=300
@@ -97,8 +98,8 @@ class AnyLossClassifier(AnyLossEstimator):
     -----
     It gains over a tuned threshold where the classes are rare and the linear model is
     misspecified, by outliers or classes of several clusters. On data that follow a
-    logistic model it gains nothing, and for small samples it loses:
-    `AnyLossClassifierCV` finds out.
+    logistic model it gains nothing, and loses a little: `AnyLossClassifierCV` finds
+    out.
 
     The objective is not convex; the same data give the same result. `predict_proba` is
     the logistic function of the scores and is *not* calibrated.

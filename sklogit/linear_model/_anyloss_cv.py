@@ -55,7 +55,7 @@ class AnyLossClassifierCV(AnyLossEstimator):
         See `AnyLossClassifier`.
     L : float, default=1.0
         See `AnyLossClassifier`.
-    average : {"macro", "weighted"}, default="macro"
+    average : {"macro", "weighted", "multiclass"}, default="macro"
         See `AnyLossClassifier`.
     fit_intercept : bool, default=True
         Whether to fit an intercept; without it there is no threshold to tune.

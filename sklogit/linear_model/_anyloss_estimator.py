@@ -16,7 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._state import restore_on_failure
 from ..metrics import ConfusionMetric, amplify, get_confusion_metric, soft_confusion
-from ._anyloss_objective import BinaryObjective, MulticlassObjective, multiclass_soft
+from ._anyloss_objective import (
+    BinaryObjective,
+    MeanOverClasses,
+    MulticlassObjective,
+    WholeMatrix,
+    multiclass_soft,
+)
 from ._anyloss_solver import AnyLossFit, minimise
 from ._anyloss_start import (
     ROWS_FOR_SCALE,
@@ -46,7 +52,7 @@ class AnyLossEstimator(
         "C": [Interval(Real, 0, None, closed="neither")],
         "amplifier": [StrOptions({"logit", "probability"})],
         "L": [Interval(Real, 0, None, closed="neither")],
-        "average": [StrOptions({"macro", "weighted"})],
+        "average": [StrOptions({"macro", "weighted", "multiclass"})],
         "fit_intercept": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -94,6 +100,8 @@ class AnyLossEstimator(
         labelled, classes, X, y = labelled_rows(self, X, y, sample_weight)
         rows = self._encode(labelled, classes)
         metric.check_differentiable(*_weights_of_classes(rows))
+        if self.average == "multiclass" and len(classes) > 2:
+            metric.multiclass_form()  # which raises if there is none
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         alpha, threshold = self._choose(labelled, classes, metric, groups)
         report = self._reporter(context, classes, X, y)
@@ -237,11 +245,18 @@ class AnyLossEstimator(
             soft = partial(amplify, amplifier=self.amplifier, L=self.L)
             return BinaryObjective(rows, metric, soft, *args)
         soft = partial(multiclass_soft, amplifier=self.amplifier, L=self.L)
-        of_class = _weights_of_class(rows)
-        share = np.full(len(anchor), 1 / len(anchor))
+        of_matrix = self._of_matrix(metric, _weights_of_class(rows))
+        return MulticlassObjective(rows, metric, soft, *args, of_matrix=of_matrix)
+
+    def _of_matrix(self, metric, n_positive):
+        """Make what is maximised, of the matrix of more than two classes."""
+        if self.average == "multiclass":
+            return WholeMatrix(metric)
+        n_classes = len(n_positive)
+        share = np.full(n_classes, 1 / n_classes)
         if self.average == "weighted":
-            share = of_class / of_class.sum()
-        return MulticlassObjective(rows, metric, soft, *args, share=share)
+            share = n_positive / n_positive.sum()
+        return MeanOverClasses(metric, n_positive, share)
 
     def _train(self, rows, metric, start, alpha, report=None):
         """Minimise the objective."""

@@ -154,22 +154,21 @@ def _sum_of_members(X, slopes, members):
 
 
 class MulticlassObjective(AnyLossObjective):
-    """The objective for more classes: the mean over each class against the others.
+    """The objective for more classes.
 
     Parameters
     ----------
     rows, metric, soft, alpha, anchor, fit_intercept
         As of `AnyLossObjective`; `soft` returns the predictions and a function that
         carries derivatives by them back to the scores.
-    share : ndarray of shape (n_classes,)
-        The omega, which sum to one.
+    of_matrix : callable
+        Takes the soft confusion matrix of all classes to the value that is maximised,
+        and its derivatives by the entries: `MeanOverClasses` or `WholeMatrix`.
     """
 
-    def __init__(self, rows, *args, share, **kwargs):
+    def __init__(self, rows, *args, of_matrix, **kwargs):
         super().__init__(rows, *args, **kwargs)
-        self.share = share
-        weight = np.ones(rows.n_rows) if rows.weight is None else rows.weight
-        self.n_positive = np.bincount(rows.y, weight, minlength=len(share))
+        self.of_matrix = of_matrix
 
     def loss_and_gradient(self, coef, intercept):
         """Loss without penalty, and its gradients."""
@@ -180,51 +179,82 @@ class MulticlassObjective(AnyLossObjective):
             coef=coef.T.astype(dtype),
             intercept=intercept,
         )
-        n_classes = len(self.share)
-        blocks = list(self.rows.map(block, n_classes))
-        tp, predicted = np.sum([sums for sums, _ in blocks], axis=0)
-        values, slopes = self._metrics(tp, predicted - tp)
-        derivatives = (-self.share * slopes).astype(np.float64)
+        blocks = list(self.rows.map(block, len(coef)))
+        value, derivatives = self.of_matrix(sum(C for C, _ in blocks))
         back = (back for _, back in blocks)
         parts = list(
             self.rows.map(
-                lambda X, y, weight: _multiclass_sums(X, next(back)(derivatives)),
-                n_classes,
+                lambda X, y, weight: _multiclass_sums(X, next(back)(-derivatives)),
+                len(coef),
             )
         )
         by_coef, by_intercept = (sum(part[i] for part in parts) for i in (0, 1))
-        return float(self.share @ (1 - values)), by_coef, by_intercept
+        return 1 - value, by_coef, by_intercept
 
-    def _metrics(self, tp, fp):
-        """Values (n_classes,) and slopes (2, n_classes) of the classes' metrics."""
-        n_negative = self.total - self.n_positive
-        tn, fn = n_negative - fp, self.n_positive - tp
+
+class MeanOverClasses:
+    """Mean of the metric of each class against the others.
+
+    Parameters
+    ----------
+    metric : ConfusionMetric
+        The metric.
+    n_positive : ndarray of shape (n_classes,)
+        Weights of the classes.
+    share : ndarray of shape (n_classes,)
+        Their shares in the mean, which sum to one.
+    """
+
+    def __init__(self, metric, n_positive, share):
+        self.metric, self.n_positive, self.share = metric, n_positive, share
+
+    def __call__(self, C):
+        """Value, and derivatives by the soft confusion matrix."""
+        tp = np.diag(C)
+        fp = C.sum(axis=0) - tp
+        tn, fn = self.n_positive.sum() - self.n_positive - fp, self.n_positive - tp
         counts = np.maximum([tn, fp, fn, tp], 0.0).T
-        values = [self.metric.value(*of_class) for of_class in counts]
+        values = np.array([self.metric.value(*of_class) for of_class in counts])
         slopes = [self.metric.slopes(*of_class) for of_class in counts]
-        return np.array(values), np.array(slopes, dtype=np.float64).T
+        by_tp, by_fp = self.share * np.array(slopes, dtype=np.float64).T
+        derivatives = np.tile(by_fp, (len(C), 1))
+        np.fill_diagonal(derivatives, by_tp)
+        return float(self.share @ values), derivatives
+
+
+class WholeMatrix:
+    """Metric of the confusion matrix of all classes.
+
+    Parameters
+    ----------
+    metric : ConfusionMetric
+        A metric with a form for many classes.
+    """
+
+    def __init__(self, metric):
+        self.form = metric.multiclass_form()
+
+    def __call__(self, C):
+        """Value, and derivatives by the soft confusion matrix."""
+        return self.form.value(C), self.form.partials(C)
 
 
 def _multiclass_predictions(X, y, weight, *, soft, coef, intercept):
-    """Sum predictions over a block; return what takes derivatives to its scores."""
+    """Count predictions of a block; return what takes derivatives to its scores."""
     scores = np.asarray(X @ coef, dtype=np.float64) + intercept
     predictions, to_scores = soft(scores)
-    rows = np.arange(len(y))
-    own = predictions[rows, y]
-    weighted = predictions
+    n_classes, counted = predictions.shape[1], np.ones(len(y))
     if weight is not None:
-        weighted, own = predictions * weight[:, np.newaxis], own * weight
-    tp = np.bincount(y, own, minlength=predictions.shape[1])
+        counted = weight.astype(np.float64)
+    # One-hot labels, sparse: their product with the predictions is the matrix.
+    one_hot = sparse.csr_array(
+        (counted, (y, np.arange(len(y)))), shape=(n_classes, len(y))
+    )
 
     def back(derivatives):
-        # Row 1 is the slope by false positives; the own class has that of the true.
-        D = np.repeat(derivatives[1:], len(y), axis=0)
-        D[rows, y] = derivatives[0, y]
-        if weight is not None:
-            D *= weight[:, np.newaxis]
-        return to_scores(D)
+        return to_scores(derivatives[y] * counted[:, np.newaxis])
 
-    return np.array([tp, weighted.sum(axis=0)]), back
+    return one_hot @ predictions, back
 
 
 def _multiclass_sums(X, D):

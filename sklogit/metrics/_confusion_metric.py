@@ -1,15 +1,16 @@
 """Metrics as functions of a confusion matrix."""
 
 import numpy as np
-from sklearn.metrics import make_scorer
+from sklearn.metrics import confusion_matrix, make_scorer
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from . import _closed_forms
 from ._differentiation import check_differentiable, partials_of
+from ._multiclass_forms import MULTICLASS
 from ._soft_confusion import soft_confusion
 
-_AVERAGES = ("auto", "binary", "macro", "weighted")
+_AVERAGES = ("auto", "binary", "macro", "weighted", "multiclass")
 _COUNTS = ("tn", "fp", "fn", "tp")
 
 
@@ -259,10 +260,12 @@ class ConfusionMetric:
             Predicted labels.
         pos_label : label, default=None
             The positive class of two; by default the greater label.
-        average : {"auto", "binary", "macro", "weighted"}, default="auto"
+        average : {"auto", "binary", "macro", "weighted", "multiclass"}, default="auto"
             With more than two classes the metric is that of one class against the
             others, averaged over the classes, or weighted by their weight in `y_true`.
-            "auto" is "binary" for two classes and "macro" for more.
+            "auto" is "binary" for two classes and "macro" for more. "multiclass" is the
+            metric of the whole confusion matrix of all classes, as scikit-learn has it:
+            for accuracy, balanced accuracy, Cohen's kappa and Matthews correlation.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights.
 
@@ -279,10 +282,10 @@ class ConfusionMetric:
 
         Notes
         -----
-        With more than two classes these are means of binary metrics. Those of F-beta,
-        Jaccard, precision and recall are scikit-learn's; its accuracy, balanced
+        With more than two classes the averages are means of binary metrics. Those of
+        F-beta, Jaccard, precision and recall are scikit-learn's; its accuracy, balanced
         accuracy, kappa and Matthews correlation of many classes are other numbers,
-        computed from all of their confusion matrix at once.
+        computed from all of their confusion matrix at once: ``average="multiclass"``.
         """
         if average not in _AVERAGES:
             raise ValueError(
@@ -301,6 +304,11 @@ class ConfusionMetric:
                 y_true == positive, y_pred == positive, sample_weight
             )
             return self.value(*counts)
+        if average == "multiclass":
+            C = confusion_matrix(
+                y_true, y_pred, labels=labels, sample_weight=sample_weight
+            )
+            return self.multiclass_form().value(C.astype(np.float64))
         counts = soft_confusion(
             y_true[:, np.newaxis] == labels,
             y_pred[:, np.newaxis] == labels,
@@ -310,6 +318,28 @@ class ConfusionMetric:
         in_y_true = counts[2] + counts[3] if average == "weighted" else None
         return float(np.average(values, weights=in_y_true))
 
+    def multiclass_form(self):
+        """Return what evaluates the metric of a confusion matrix of many classes.
+
+        Returns
+        -------
+        object
+            With methods ``value(C)`` and ``partials(C)`` of a matrix C of shape
+            (n_classes, n_classes), true classes in its rows.
+
+        Raises
+        ------
+        ValueError
+            If the metric has no such form.
+        """
+        form = MULTICLASS.get(self.name) if isinstance(self, NamedMetric) else None
+        if form is None:
+            raise ValueError(
+                f"average='multiclass' needs a metric of {sorted(MULTICLASS)}, got "
+                f"{self.name!r}: use 'macro' or 'weighted'."
+            )
+        return form
+
     def to_scorer(self, *, pos_label=None, average="auto"):
         """Make a scorer for ``scoring`` in scikit-learn.
 
@@ -317,7 +347,7 @@ class ConfusionMetric:
         ----------
         pos_label : label, default=None
             The positive class of two; by default the greater label.
-        average : {"auto", "binary", "macro", "weighted"}, default="auto"
+        average : {"auto", "binary", "macro", "weighted", "multiclass"}, default="auto"
             How classes are averaged, see `score`.
 
         Returns

@@ -205,6 +205,18 @@ def test_multiclass_beats_logistic_regression_in_its_metric(three_classes, avera
     np.testing.assert_allclose(np.exp(clf.predict_log_proba(X)), clf.predict_proba(X))
 
 
+def test_matthews_correlation_of_all_classes_together(three_classes):
+    X, y = three_classes
+    clf = AnyLossClassifier("mcc", average="multiclass").fit(X, y)
+    found = matthews_corrcoef(y, clf.predict(X))
+    assert clf.train_metric_ == pytest.approx(found)
+    assert found > matthews_corrcoef(y, LogisticRegression().fit(X, y).predict(X))
+    scorer = get_confusion_metric("mcc").to_scorer(average="multiclass")
+    assert scorer(clf, X, y) == pytest.approx(found)
+    with pytest.raises(ValueError, match="average='multiclass' needs a metric of"):
+        AnyLossClassifier("f1", average="multiclass").fit(X, y)
+
+
 def test_multiclass_with_infinite_alpha_is_logistic_regression(three_classes):
     X, y = three_classes
     clf = AnyLossClassifier(alpha=np.inf).fit(X, y)

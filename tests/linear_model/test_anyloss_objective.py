@@ -10,7 +10,9 @@ from scipy.sparse import csr_array
 from sklogit.linear_model import _anyloss_start, _rows
 from sklogit.linear_model._anyloss_objective import (
     BinaryObjective,
+    MeanOverClasses,
     MulticlassObjective,
+    WholeMatrix,
     multiclass_soft,
 )
 from sklogit.linear_model._rows import Rows
@@ -36,17 +38,16 @@ def binary(X, y, weight, metric, amplifier="logit", L=1.0, alpha=2.0, intercept=
     )
 
 
-def multiclass(X, y, weight, metric, amplifier="logit", L=1.0, share=(0.2, 0.3, 0.5)):
+def multiclass(X, y, weight, metric, amplifier="logit", L=1.0, whole=False):
     soft = partial(multiclass_soft, amplifier=amplifier, L=L)
+    metric = get_confusion_metric(metric)
+    n_positive = np.bincount(y, weight).astype(float)
+    of_matrix = MeanOverClasses(metric, n_positive, np.array([0.2, 0.3, 0.5]))
+    if whole:
+        of_matrix = WholeMatrix(metric)
     anchor = np.linspace(-1, 1, 3 * X.shape[1]).reshape(3, -1)
     return MulticlassObjective(
-        Rows(X, y, weight),
-        get_confusion_metric(metric),
-        soft,
-        2.0,
-        anchor,
-        True,
-        share=np.array(share),
+        Rows(X, y, weight), metric, soft, 2.0, anchor, True, of_matrix=of_matrix
     )
 
 
@@ -75,6 +76,21 @@ def torch_counts(y, a, s):
     )
 
 
+def torch_of_matrix(name, C):
+    """Metrics of many classes, by their definitions as correlations and shares."""
+    P = C / C.sum()
+    row, column, agreed = P.sum(1), P.sum(0), P.diagonal().sum()
+    if name == "accuracy":
+        return agreed
+    if name == "balanced_accuracy":
+        return (P.diagonal() / row).mean()
+    chance = (row * column).sum()
+    if name == "cohen_kappa":
+        return (agreed - chance) / (1 - chance)
+    spread = (1 - (row**2).sum()) * (1 - (column**2).sum())
+    return (agreed - chance) / spread**0.5
+
+
 def by_autograd(objective, w, amplifier, L, share=None):
     X, y, weight = objective.rows.X, objective.rows.y, objective.rows.weight
     s = torch.tensor(np.ones(len(X)) if weight is None else weight)
@@ -86,6 +102,9 @@ def by_autograd(objective, w, amplifier, L, share=None):
     if share is None:
         a = torch_soft(Z[:, 0], amplifier, L)
         loss = 1 - metric(*torch_counts(torch.tensor(y * 1.0), a, s))
+    elif share == "whole":
+        own = torch.tensor(np.eye(3)[y]) * s[:, None]
+        loss = 1 - torch_of_matrix(metric.name, own.T @ torch_soft(Z, amplifier, L))
     else:
         A = torch_soft(Z, amplifier, L)
         own = torch.tensor(np.eye(3)[y])
@@ -120,6 +139,20 @@ def test_multiclass_objective_equals_autograd(data, name, amplifier, L):
     expected, expected_gradient = by_autograd(
         objective, w, amplifier, L, (0.2, 0.3, 0.5)
     )
+    assert value == pytest.approx(expected, rel=1e-10)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("amplifier", "L"), AMPLIFIERS)
+@pytest.mark.parametrize(
+    "name", ["accuracy", "balanced_accuracy", "cohen_kappa", "matthews_corrcoef"]
+)
+def test_objective_of_the_whole_matrix_equals_autograd(data, name, amplifier, L):
+    X, _, weight = data
+    objective = multiclass(X, three_classes(X), weight, name, amplifier, L, whole=True)
+    w = np.random.default_rng(1).standard_normal(15) / 2
+    value, gradient = objective(w)
+    expected, expected_gradient = by_autograd(objective, w, amplifier, L, "whole")
     assert value == pytest.approx(expected, rel=1e-10)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-9, atol=1e-12)
 

@@ -125,6 +125,61 @@ def test_averages_over_classes_equal_scikit_learn(name, reference, average):
     assert found == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("accuracy", sk.accuracy_score),
+        ("balanced_accuracy", sk.balanced_accuracy_score),
+        ("kappa", sk.cohen_kappa_score),
+        ("mcc", sk.matthews_corrcoef),
+    ],
+)
+def test_metric_of_the_whole_matrix_equals_scikit_learn(name, reference, weighted):
+    rng = np.random.default_rng(2)
+    y = rng.choice(["a", "b", "c", "d"], 120, p=[0.5, 0.3, 0.1, 0.1])
+    predicted = np.where(
+        rng.random(120) < 0.6, y, rng.choice(["a", "b", "c", "d"], 120)
+    )
+    weight = rng.random(120) if weighted else None
+    found = get_confusion_metric(name).score(
+        y, predicted, average="multiclass", sample_weight=weight
+    )
+    expected = reference(y, predicted, sample_weight=weight)
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "kappa", "mcc"])
+def test_derivatives_by_the_whole_matrix_equal_differences(name):
+    form = get_confusion_metric(name).multiclass_form()
+    C, h = np.random.default_rng(0).random((4, 4)) * 10, 1e-5
+    found = form.partials(C)
+    for k, j in np.ndindex(4, 4):
+        step = np.zeros((4, 4))
+        step[k, j] = h
+        difference = (form.value(C + step) - form.value(C - step)) / (2 * h)
+        assert found[k, j] == pytest.approx(difference, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "kappa", "mcc"])
+@pytest.mark.parametrize("column", [0, 2])
+def test_whole_matrices_at_the_edges(name, column):
+    # All rows are predicted as one class, or there is one class only.
+    form = get_confusion_metric(name).multiclass_form()
+    C = np.zeros((3, 3))
+    C[:, column] = [5.0, 2.0, 1.0]
+    one = np.zeros((3, 3))
+    one[1, 1] = 4.0
+    for matrix in (C, one, np.zeros((3, 3))):
+        assert np.isfinite(form.value(matrix))
+        assert np.isfinite(form.partials(matrix)).all()
+
+
+def test_other_metrics_have_no_whole_matrix():
+    with pytest.raises(ValueError, match=r"'multiclass' needs a metric of.*got 'f1'"):
+        get_confusion_metric("f1").score([0, 1, 2], [0, 1, 1], average="multiclass")
+
+
 def test_auto_average_is_macro_for_more_than_two_classes():
     y, predicted = [0, 1, 2, 2], [0, 2, 2, 2]
     found = get_confusion_metric("f1").score(y, predicted)
