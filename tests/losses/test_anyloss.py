@@ -14,7 +14,11 @@ from sklearn import metrics as skm
 from torch import nn
 from torch.nn import functional as F
 
-from sklogit.linear_model._anyloss_objective import BinaryObjective, MulticlassObjective
+from sklogit.linear_model._anyloss_objective import (
+    BinaryObjective,
+    MeanOverClasses,
+    MulticlassObjective,
+)
 from sklogit.linear_model._anyloss_objective import multiclass_soft as numpy_soft
 from sklogit.linear_model._rows import Rows
 from sklogit.losses import AnyLoss
@@ -122,12 +126,13 @@ def test_linear_classifier_has_the_same_objective(n_classes):
         objective = BinaryObjective(rows, metric, amplify, 0.0, W, True)
     else:
         rows = Rows(X, y, weight)
+        share = np.full(3, 1 / 3)
         objective = MulticlassObjective(
             rows,
             metric,
             lambda z: numpy_soft(z, "logit", 1.0),
             *(0.0, W, True),
-            share=np.full(3, 1 / 3),
+            of_matrix=MeanOverClasses(metric, np.bincount(y, weight), share),
         )
     value, gradient = objective(objective.join(W, b))
     weights = torch.tensor(W, requires_grad=True)
