@@ -6,7 +6,7 @@ A fit takes at most three times as long as a logistic regression.
 
     SKLOGIT_DATA=... python benchmarks/bench_anyloss.py
 
-with `keel`, `regimes`, `steepness` or `time` for a part.
+with `keel`, `regimes`, `steepness`, `time` or `memory` for a part.
 
 Test values of repeated stratified five-fold cross-validation, features standardised
 within each training set. "LR + threshold" is TunedThresholdClassifierCV for the metric.
@@ -15,6 +15,7 @@ Gradient boosting is no peer but a ceiling, with its threshold tuned for the met
 
 import argparse
 import time
+import tracemalloc
 import warnings
 from functools import partial
 
@@ -401,9 +402,28 @@ def _times(n, d, kind, X, y, metric, repeats):
     }
 
 
+def memory():
+    """Peak memory of a fit beyond the data, in numbers of double precision a row."""
+    rows = []
+    for n, d in ((10_000, 50), (100_000, 30), (1_000_000, 20)):
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((n, d))
+        y = X @ rng.standard_normal(d) > 2 * np.sqrt(d) * rng.random(n)
+        row = {"n": n, "d": d}
+        for model in (LogisticRegression(), AnyLossClassifier()):
+            tracemalloc.start()
+            model.fit(X, y)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            row[f"{type(model).__name__} (doubles a row)"] = peak / 8 / n
+        row["of X"] = row["AnyLossClassifier (doubles a row)"] / d
+        rows.append(row)
+    report("anyloss_memory", rows)
+
+
 def main():
     """Run the parts that are named, or all."""
-    parts = ("keel", "regimes", "steepness", "time")
+    parts = ("keel", "regimes", "steepness", "time", "memory")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(parts))
     parser.add_argument("--repeats", type=int, default=2)
@@ -415,6 +435,7 @@ def main():
         "regimes": lambda: regimes(args.sets, args.n_jobs),
         "steepness": lambda: steepness(args.n_jobs),
         "time": lambda: fit_time(5),
+        "memory": memory,
     }
     for part in args.parts:
         if part in ("keel", "steepness") and get_data_home() is None:

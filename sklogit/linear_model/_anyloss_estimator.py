@@ -6,7 +6,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
-from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
@@ -32,6 +31,7 @@ from ._anyloss_start import (
     scores_of_start,
 )
 from ._labelled_rows import labelled_rows
+from ._probability import log_probabilities, probabilities
 
 
 class AnyLossEstimator(
@@ -133,10 +133,7 @@ class AnyLossEstimator(
             Numbers that sum to one, in the order of ``classes_``.
         """
         check_is_fitted(self)
-        scores = self.decision_function(X)
-        if scores.ndim == 1:
-            return np.column_stack([expit(-scores), expit(scores)])
-        return softmax(scores, axis=1)
+        return probabilities(self.decision_function(X))
 
     def predict_log_proba(self, X):
         """Compute logarithms of what `predict_proba` returns.
@@ -152,10 +149,7 @@ class AnyLossEstimator(
             The logarithms.
         """
         check_is_fitted(self)
-        scores = self.decision_function(X)
-        if scores.ndim == 1:
-            return np.column_stack([log_expit(-scores), log_expit(scores)])
-        return log_softmax(scores, axis=1)
+        return log_probabilities(self.decision_function(X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,8 +1,8 @@
-"""One positive factor that turns scores into probabilities."""
+"""From scores to probabilities."""
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 _SMALLEST, _LARGEST = -60.0, 60.0  # logarithms of the factor
 
@@ -78,3 +78,39 @@ def _softmax_slope(scores, y, targets, weight):
         return weight @ (wanted - found)
 
     return slope
+
+
+def probabilities(scores):
+    """Probabilities of the classes, of logits.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Logits: of the second of two classes, or of each class.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Logistic function, or softmax, of the logits.
+    """
+    if scores.ndim == 1:
+        return np.column_stack([expit(-scores), expit(scores)])
+    return softmax(scores, axis=1)
+
+
+def log_probabilities(scores):
+    """Logarithms of what `probabilities` returns, finite where that rounds to 0.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Logits.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        The logarithms.
+    """
+    if scores.ndim == 1:
+        return np.column_stack([log_expit(-scores), log_expit(scores)])
+    return log_softmax(scores, axis=1)

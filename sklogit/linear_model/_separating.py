@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
-from scipy.special import expit, softmax
+from scipy.special import expit
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._state import restore_on_failure
 from ._labelled_rows import check_number_of_classes, encode, labelled_rows
 from ._preconditioning import Coordinates, make_coordinates
-from ._probability import fit_scale
+from ._probability import fit_scale, probabilities
 from ._separation import Problem, Stopping, separate
 from ._verification import verify
 
@@ -226,11 +226,8 @@ class SeparatingClassifier(
         """
         check_is_fitted(self)
         scores = self.probability_scale_ * self.decision_function(X)
-        if scores.ndim == 1:
-            positive = expit(scores)
-            return np.column_stack([1 - positive, positive])
-        if self.multi_class == "multinomial":
-            return softmax(scores, axis=1)
+        if scores.ndim == 1 or self.multi_class == "multinomial":
+            return probabilities(scores)
         positive = np.maximum(expit(scores), np.finfo(scores.dtype).tiny)
         return positive / positive.sum(axis=1, keepdims=True)
 

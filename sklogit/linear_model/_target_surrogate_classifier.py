@@ -1,7 +1,6 @@
 """Linear classification with few calls of an expensive loss."""
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.linear_model._base import LinearClassifierMixin
@@ -14,6 +13,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import check_is_fitted
 
 from .._state import restore_on_failure
+from ._probability import log_probabilities, probabilities
 from ._surrogate_estimator import TargetSurrogateEstimator
 from ._surrogate_losses import classification_loss
 
@@ -356,10 +356,7 @@ class TargetSurrogateClassifier(LinearClassifierMixin, TargetSurrogateEstimator)
             Probabilities, in the order of ``classes_``.
         """
         check_is_fitted(self)
-        Z = self.decision_function(X)
-        if Z.ndim == 1:
-            return np.column_stack([expit(-Z), expit(Z)])
-        return softmax(Z, axis=1)
+        return probabilities(self.decision_function(X))
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X):
@@ -376,10 +373,7 @@ class TargetSurrogateClassifier(LinearClassifierMixin, TargetSurrogateEstimator)
             Logarithms of what `predict_proba` returns.
         """
         check_is_fitted(self)
-        Z = self.decision_function(X)
-        if Z.ndim == 1:
-            return np.column_stack([log_expit(-Z), log_expit(Z)])
-        return log_softmax(Z, axis=1)
+        return log_probabilities(self.decision_function(X))
 
 
 def _n_outputs(classes):
