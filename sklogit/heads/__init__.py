@@ -8,11 +8,23 @@ from ._augmented_covariance import (  # noqa: E402 - after the check for torch
     AugmentedCovarianceNet,
     augmented_covariance_torch,
 )
+from ._codebook_display import CodebookUsageDisplay  # noqa: E402
+from ._cosine import CosineHead  # noqa: E402
+from ._linear import LinearHead  # noqa: E402
 from ._spd import spd_log, upper_vector  # noqa: E402
+from ._vector_quantize import vector_quantize_rows  # noqa: E402
+from ._vq_conversion import VQConversionReport  # noqa: E402
+from ._vq_logits import VQLogitsHead  # noqa: E402
 
 __all__ = [
     "AugmentedCovarianceNet",
+    "CodebookUsageDisplay",
+    "CosineHead",
+    "LinearHead",
+    "VQConversionReport",
+    "VQLogitsHead",
     "augmented_covariance_torch",
     "spd_log",
     "upper_vector",
+    "vector_quantize_rows",
 ]

@@ -5,5 +5,9 @@ from sklogit._optional import import_optional
 import_optional("torch", "sklogit.losses")
 
 from ._anyloss import AnyLoss  # noqa: E402 - after the check for torch
+from ._linear_cross_entropy import (  # noqa: E402
+    CutCrossEntropyLoss,
+    LinearCrossEntropyLoss,
+)
 
-__all__ = ["AnyLoss"]
+__all__ = ["AnyLoss", "CutCrossEntropyLoss", "LinearCrossEntropyLoss"]

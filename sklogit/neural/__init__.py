@@ -9,17 +9,27 @@ from ._anyloss import (  # noqa: E402 - after the checks for the extra
     AnyLossNetBinaryClassifier,
 )
 from ._augmented_covariance import AugmentedCovarianceNetClassifier  # noqa: E402
+from ._batch_policy import BatchPolicy  # noqa: E402
+from ._cut_cross_entropy import CutCrossEntropyClassifier  # noqa: E402
+from ._logit_classifier import LogitClassifier  # noqa: E402
+from ._row_dataset import RowDataset  # noqa: E402
 from ._stratified import StratifiedBatches, StratifiedDataLoader  # noqa: E402
 from ._surrogate import (  # noqa: E402
     SurrogateNetClassifier,
     SurrogateNetRegressor,
 )
+from ._vq_logits import VQLogitsClassifier  # noqa: E402
 
 __all__ = [
     "AnyLossNetBinaryClassifier",
     "AugmentedCovarianceNetClassifier",
+    "BatchPolicy",
+    "CutCrossEntropyClassifier",
+    "LogitClassifier",
+    "RowDataset",
     "StratifiedBatches",
     "StratifiedDataLoader",
     "SurrogateNetClassifier",
     "SurrogateNetRegressor",
+    "VQLogitsClassifier",
 ]

@@ -5,20 +5,19 @@ import warnings
 import numpy as np
 import torch
 from scipy.special import logit
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.multiclass import type_of_target
 from skorch import NeuralNetBinaryClassifier
-from skorch.utils import is_dataset, to_numpy, to_tensor
+from skorch.utils import to_numpy, to_tensor
 from torch.nn import functional as F
 
 from ..losses import AnyLoss
 from ._net import (
-    ArrayNetMixin,
+    ClassNetMixin,
     LinearLogits,
-    class_indices,
-    is_dict,
     restore_net_on_failure,
     seeded,
+    split_weight,
+    starts_anew,
 )
 from ._stratified import StratifiedDataLoader, labels_of
 
@@ -42,7 +41,7 @@ def both_probabilities(logits):
     return torch.stack([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=1)
 
 
-class AnyLossNetBinaryClassifier(ArrayNetMixin, NeuralNetBinaryClassifier):
+class AnyLossNetBinaryClassifier(ClassNetMixin, NeuralNetBinaryClassifier):
     r"""Classify in two classes by a net that is trained for F1 or another metric.
 
     It is :class:`skorch.NeuralNetBinaryClassifier` with
@@ -174,22 +173,6 @@ class AnyLossNetBinaryClassifier(ArrayNetMixin, NeuralNetBinaryClassifier):
         self.classes = classes
         self.random_state = random_state
 
-    @property
-    def classes_(self):
-        """The labels, the positive one last; within the training loop 0 and 1."""
-        return np.array([0, 1]) if self.in_training_loop_ else self._labels
-
-    @property
-    def _labels(self):
-        if self.classes is not None:
-            return np.asarray(self.classes)
-        try:
-            return self.classes_inferred_
-        except AttributeError:
-            raise AttributeError(
-                f"{type(self).__name__} has no classes_ before fit."
-            ) from None
-
     @restore_net_on_failure
     def fit(self, X, y, sample_weight=None, **fit_params):
         """Initialise the net and train it.
@@ -216,8 +199,7 @@ class AnyLossNetBinaryClassifier(ArrayNetMixin, NeuralNetBinaryClassifier):
             If X, y or a weight has values that are not allowed, or there are not two
             classes.
         """
-        fresh = not (self.warm_start and self.initialized_)
-        X, y = self._check_training_data(X, y, sample_weight, fresh=fresh)
+        X, y = self._check_training_data(X, y, sample_weight, fresh=starts_anew(self))
         with seeded(self.random_state):
             return super().fit(X, y, _checked=True, **fit_params)
 
@@ -257,12 +239,6 @@ class AnyLossNetBinaryClassifier(ArrayNetMixin, NeuralNetBinaryClassifier):
             self.criterion_.reset_running_counts()
         return self
 
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Split into training and validation data, with labels as 0 and 1."""
-        if y is not None:
-            y = class_indices(y, self._labels).astype(np.float32)
-        return super().get_split_datasets(X, y, **fit_params)
-
     def get_iterator(self, dataset, training=False):
         """Make the loader; warn of training batches that are too small."""
         iterator = super().get_iterator(dataset, training=training)
@@ -272,13 +248,13 @@ class AnyLossNetBinaryClassifier(ArrayNetMixin, NeuralNetBinaryClassifier):
 
     def infer(self, x, **fit_params):
         """Compute the logits of a batch."""
-        return super().infer(_split_weight(x)[0], **fit_params)
+        return super().infer(split_weight(x)[0], **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Compute the loss of a batch; in the warm-up it is the cross-entropy."""
         logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
         y_true = to_tensor(y_true, device=self.device)
-        weight = _split_weight(X)[1]
+        weight = split_weight(X)[1]
         weight = () if weight is None else (to_tensor(weight, device=self.device),)
         # The history counts the epoch that is running.
         if not (training and len(self.history) <= self.warmup):
@@ -345,43 +321,21 @@ class AnyLossNetBinaryClassifier(ArrayNetMixin, NeuralNetBinaryClassifier):
     def _n_outputs(self):
         return 1
 
-    def _check_training_data(self, X, y, sample_weight, *, fresh, classes=None):
-        """Check all; return data that carry their weights, and labels."""
-        if is_dataset(X):
-            if sample_weight is not None:
-                raise ValueError(
-                    "sample_weight must be None if X is a dataset: let its data be "
-                    "dicts with an entry 'sample_weight'."
-                )
-            if fresh:
-                self.classes_inferred_ = np.array([0, 1])
-            return X, y
-        if is_dict(X):
-            X, y = dict(X), to_numpy(y) if isinstance(y, torch.Tensor) else np.array(y)
-        else:
-            X, y = self._validated(X, y, reset=fresh)
-        self._check_labels(y, classes, fresh)
-        if sample_weight is None:
-            return X, y
-        weight = _check_sample_weight(
-            sample_weight, y, dtype=np.float32, ensure_non_negative=True
-        )
-        X = X if is_dict(X) else {"X": X}
-        return X | {"sample_weight": weight}, y
+    def _targets(self, indices):
+        return indices.astype(np.float32)
 
-    def _check_labels(self, y, classes, fresh):
-        check_classification_targets(y)
-        if fresh:
-            self.classes_inferred_ = np.unique(y if classes is None else classes)
-        n_classes = len(self.classes_)
+    def _classes_of_dataset(self, dataset):
+        return np.array([0, 1])
+
+    def _check_classes(self, y):
+        n_classes = len(self._labels)
         if n_classes < 2:
-            raise ValueError(f"y needs 2 classes, got only one class: {self.classes_}.")
+            raise ValueError(f"y needs 2 classes, got only one class: {self._labels}.")
         if n_classes > 2:
             raise ValueError(
                 "Only binary classification is supported. The type of the target is "
                 f"{type_of_target(y)}, with {n_classes} classes."
             )
-        class_indices(y, self.classes_)
 
     def _warn_of_small_batches(self, dataset, iterator):
         size = getattr(iterator.batch_sampler, "batch_size", None)
@@ -397,11 +351,3 @@ class AnyLossNetBinaryClassifier(ArrayNetMixin, NeuralNetBinaryClassifier):
                 "criterion__momentum, for instance to 0.99.",
                 stacklevel=2,
             )
-
-
-def _split_weight(X):
-    """Part data and weights, of a batch or of all."""
-    if not is_dict(X):
-        return X, None
-    rest = {name: values for name, values in X.items() if name != "sample_weight"}
-    return rest["X"] if rest.keys() == {"X"} else rest, X.get("sample_weight")

@@ -9,7 +9,13 @@ from skorch.utils import is_dataset, to_device
 from torch import nn
 
 from ..heads import AugmentedCovarianceNet
-from ._net import as_torch_takes_it, class_indices, restore_net_on_failure, seeded
+from ._net import (
+    as_torch_takes_it,
+    class_indices,
+    restore_net_on_failure,
+    seeded,
+    starts_anew,
+)
 
 
 class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
@@ -165,7 +171,7 @@ class AugmentedCovarianceNetClassifier(NeuralNetClassifier):
             If X or y has a wrong shape or values that are not finite, or y has fewer
             than two classes.
         """
-        fresh = not (self.warm_start and self.initialized_)
+        fresh = starts_anew(self)
         X, y = self._check_training_data(X, y, fresh=fresh)
         if not self.warm_start:
             self._reset_reference_of_instance()

@@ -9,14 +9,18 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch.history import History
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 from skorch.utils import is_dataset, to_numpy
 from torch import nn
 
 from .._state import restore_on_failure
 
-_TRAINED_IN_PLACE = (nn.Module, torch.optim.Optimizer, History)
+_TRAINED_IN_PLACE = (nn.Module, torch.optim.Optimizer)
 
 
 def restore_net_on_failure(fit):
@@ -25,19 +29,36 @@ def restore_net_on_failure(fit):
 
     @wraps(fit)
     def atomic_net_fit(self, *args, **kwargs):
-        trained = {
-            k: v for k, v in vars(self).items() if isinstance(v, _TRAINED_IN_PLACE)
-        }
-        # All in one copy, so that the optimiser's holds the parameters of the module's.
-        saved = deepcopy(trained)
+        if kwargs.get("_checked"):  # by fit, which restores for its partial_fit too
+            return fit(self, *args, **kwargs)
+        saved = _copies(self, fresh=fit.__name__ == "fit" and starts_anew(self))
+        history, epochs = self.history_, list(self.history_ or ())
         try:
             return atomic_fit(self, *args, **kwargs)
         except BaseException:
             # Not by setattr, where skorch registers modules as new components.
             vars(self).update(saved)
+            if history is not None:
+                # Earlier epochs stay as they are; a history is only added to, or
+                # cleared. A copy would make many calls of partial_fit quadratic.
+                history[:] = epochs
             raise
 
     return atomic_net_fit
+
+
+def starts_anew(net):
+    """Whether fit will initialise the net."""
+    return not (net.warm_start and net.initialized_)
+
+
+def _copies(net, *, fresh):
+    """Copy what training would change in place."""
+    trained = {k: v for k, v in vars(net).items() if isinstance(v, _TRAINED_IN_PLACE)}
+    if fresh and all(name.endswith("_") for name in trained):
+        return {}  # no module was given as an instance: new ones will be made
+    # All in one copy, so that the optimiser's holds the parameters of the module's.
+    return deepcopy(trained)
 
 
 def as_torch_takes_it(X):
@@ -70,6 +91,24 @@ def seeded(random_state):
 def is_dict(X):
     """Whether X is a dict of arrays; some sparse matrices are dicts, of entries."""
     return isinstance(X, Mapping) and not sparse.issparse(X)
+
+
+def split_weight(X):
+    """Part data and weights, of a batch or of all."""
+    if not is_dict(X):
+        return X, None
+    rest = {name: values for name, values in X.items() if name != "sample_weight"}
+    return rest["X"] if rest.keys() == {"X"} else rest, X.get("sample_weight")
+
+
+def with_weight(X, sample_weight, y, dtype=np.float32):
+    """Return data that carry their weights, checked, to every batch."""
+    if sample_weight is None:
+        return X
+    weight = _check_sample_weight(
+        sample_weight, y, dtype=dtype, ensure_non_negative=True
+    )
+    return (X if is_dict(X) else {"X": X}) | {"sample_weight": weight}
 
 
 class LinearLogits(nn.Linear):
@@ -139,3 +178,62 @@ class ArrayNetMixin:
         if is_dataset(X) or is_dict(X) or isinstance(X, torch.Tensor | tuple):
             return X
         return self._validated(X, reset=False)
+
+
+class ClassNetMixin(ArrayNetMixin):
+    """What nets for classes take: labels of any kind, weights, datasets."""
+
+    @property
+    def classes_(self):
+        """The labels; within the training loop their indices, as the targets are."""
+        labels = self._labels
+        return np.arange(len(labels)) if self.in_training_loop_ else labels
+
+    @property
+    def _labels(self):
+        if self.classes is not None:
+            return np.asarray(self.classes)
+        try:
+            return self.classes_inferred_
+        except AttributeError:
+            raise AttributeError(
+                f"{type(self).__name__} has no classes_ before fit."
+            ) from None
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split into training and validation data, with labels as class indices."""
+        if y is not None:
+            y = self._targets(class_indices(y, self._labels))
+        return super().get_split_datasets(X, y, **fit_params)
+
+    def _targets(self, indices):
+        """Class indices as the loss takes them."""
+        return indices
+
+    def _check_training_data(self, X, y, sample_weight, *, fresh, classes=None):
+        """Check all; return data that carry their weights, and labels."""
+        if is_dataset(X):
+            if sample_weight is not None:
+                raise ValueError(
+                    "sample_weight must be None if X is a dataset: let its data be "
+                    "dicts with an entry 'sample_weight'."
+                )
+            if fresh:
+                self.classes_inferred_ = self._classes_of_dataset(X)
+            return X, y
+        if is_dict(X):
+            X, y = dict(X), to_numpy(y) if isinstance(y, torch.Tensor) else np.array(y)
+        else:
+            X, y = self._validated(X, y, reset=fresh)
+        check_classification_targets(y)
+        if fresh:
+            self.classes_inferred_ = np.unique(y if classes is None else classes)
+        self._check_classes(y)
+        class_indices(y, self._labels)
+        return with_weight(X, sample_weight, y), y
+
+    def _check_classes(self, y):
+        if len(self._labels) < 2:
+            raise ValueError(
+                f"y needs at least 2 classes, got only one class: {self._labels}."
+            )

@@ -164,7 +164,7 @@ def labels_of(dataset):
     TypeError
         If the dataset is only iterable.
     """
-    y = _labels_at_hand(dataset)
+    y = labels_at_hand(dataset)
     if y is None:
         if not hasattr(dataset, "__len__"):
             raise TypeError(
@@ -175,10 +175,21 @@ def labels_of(dataset):
     return y.reshape(-1)
 
 
-def _labels_at_hand(dataset):
-    """Labels of a dataset, or None if it would have to be read for them."""
+def labels_at_hand(dataset):
+    """Labels of a dataset, or None if it would have to be read for them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Pairs of data and label.
+
+    Returns
+    -------
+    ndarray or None
+        The labels.
+    """
     if isinstance(dataset, Subset):
-        y = _labels_at_hand(dataset.dataset)
+        y = labels_at_hand(dataset.dataset)
         return None if y is None else y[np.asarray(dataset.indices)]
     try:
         y = data_from_dataset(dataset)[1]

@@ -20,6 +20,7 @@ from ._net import (
     class_indices,
     restore_net_on_failure,
     seeded,
+    starts_anew,
 )
 
 
@@ -231,7 +232,7 @@ class SurrogateNetClassifier(SurrogateTrainMixin, NeuralNetClassifier):
         ValueError
             If X or y has values that are not finite, or there is only one class.
         """
-        fresh = not (self.warm_start and self.initialized_)
+        fresh = starts_anew(self)
         X, y = self._check_training_data(X, y, fresh=fresh)
         with seeded(self.random_state):
             return super().fit(X, y, _checked=True, **fit_params)
@@ -431,7 +432,7 @@ class SurrogateNetRegressor(SurrogateTrainMixin, NeuralNetRegressor):
         SurrogateNetRegressor
             The fitted net.
         """
-        fresh = not (self.warm_start and self.initialized_)
+        fresh = starts_anew(self)
         X, y = self._check_training_data(X, y, fresh=fresh)
         with seeded(self.random_state):
             return super().fit(X, y, _checked=True, **fit_params)

@@ -1,0 +1,375 @@
+"""From the rows of a linear classifier to a few codes, and what that costs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.utils import check_random_state
+from torch import nn
+from torch.nn import functional as F
+
+from ._code_mapping import (
+    MAPPINGS,
+    frequency_codes,
+    given_codes,
+    log_shares,
+    random_codes,
+    segment_logsumexp,
+    weighted_means,
+)
+from ._vector_quantize import cluster_rows
+
+# Added to the counts as weights of k-means: classes that never occur count a little.
+COUNT_OF_NONE = 0.5
+# Entries of a block of logits.
+_BLOCK_ENTRIES = 2**22
+
+
+@dataclass
+class VQConversionReport:
+    """What a head of codes loses against the linear layer it was made from.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of features that were compared.
+    kl_divergence : float
+        Mean Kullback-Leibler divergence of the codes' probabilities from the linear
+        layer's, in nats: the expected excess of the negative log-likelihood, if the
+        linear layer is right.
+    logit_error : float
+        Root mean square of the difference of the logits, after its mean within each
+        row, which changes no probability, is taken off.
+    probable_logit_error : float
+        The same with each class weighted by its probability in the row.
+    agreement : float
+        Part of the rows for which both predict the same class.
+    nll : float or None
+        Mean negative log-likelihood of the targets; None if none were given.
+    linear_nll : float or None
+        The same of the linear layer.
+    n_codes : int
+        Codes.
+    n_bytes : int
+        Bytes of codebook, biases, shares and the table of codes.
+    linear_bytes : int
+        Bytes of the linear layer.
+    """
+
+    n_rows: int
+    kl_divergence: float
+    logit_error: float
+    probable_logit_error: float
+    agreement: float
+    nll: float | None
+    linear_nll: float | None
+    n_codes: int
+    n_bytes: int
+    linear_bytes: int
+
+    @property
+    def excess_nll(self):
+        """Excess of the negative log-likelihood of the targets, in nats."""
+        return None if self.nll is None else self.nll - self.linear_nll
+
+    @property
+    def compression(self):
+        """Bytes of the linear layer for each byte of the codes."""
+        return self.linear_bytes / self.n_bytes
+
+
+@dataclass
+class LinearCodes:
+    """Codes that stand in for the rows of a linear classifier.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_classes,)
+        Code of each class.
+    codebook : ndarray of shape (n_codes, n_features)
+        Code vectors.
+    code_bias : ndarray of shape (n_codes,)
+        Biases, those of all classes of a code together.
+    log_shares : ndarray of shape (n_classes,)
+        Logarithms of the parts that the classes have of their codes.
+    """
+
+    codes: np.ndarray
+    codebook: np.ndarray
+    code_bias: np.ndarray
+    log_shares: np.ndarray
+
+
+def quantize_linear(
+    W,
+    b,
+    n_codes,
+    *,
+    mapping,
+    within,
+    counts=None,
+    moments=None,
+    smoothing=0.5,
+    random_state=None,
+):
+    """Choose codes for the rows of a linear classifier, and their values.
+
+    Parameters
+    ----------
+    W : ndarray of shape (n_classes, n_features)
+        Weights.
+    b : ndarray of shape (n_classes,)
+        Biases.
+    n_codes : int
+        Most codes; not used with a mapping that is an array.
+    mapping : str or array-like of int
+        See `VQLogitsHead.from_linear`.
+    within : {"bias", "prior", "uniform"}
+        How the classes of a code share its probability.
+    counts : ndarray of shape (n_classes,) or None
+        Rows of each class.
+    moments : FeatureMoments or None
+        Of the features.
+    smoothing : float, default=0.5
+        Added to the counts for "prior".
+    random_state : int, RandomState or None
+        For k-means and random codes.
+
+    Returns
+    -------
+    LinearCodes
+        The codes.
+    """
+    weight = (1.0 if counts is None else counts) + np.full(len(W), COUNT_OF_NONE)
+    own_offsets = within != "uniform"
+
+    def comparable():
+        if moments is None:
+            return W
+        return moments.rows_in_logits(W, centred=own_offsets)
+
+    codes = choose_codes(
+        mapping,
+        n_codes,
+        weight,
+        counts=counts,
+        plain=lambda: W,
+        comparable=comparable,
+        random_state=random_state,
+    )
+    codebook = weighted_means(W, codes, weight)
+    if own_offsets and moments is not None:
+        # The offset of a class makes up for the mean of what its row has lost.
+        b = b + (W - codebook[codes]) @ moments.mean
+    code_bias = segment_logsumexp(b, codes, len(codebook))
+    if within == "bias":
+        shares = b - code_bias[codes]
+    else:
+        mass = counts + smoothing if within == "prior" else np.ones(len(W))
+        shares = log_shares(codes, mass)
+    return LinearCodes(codes, codebook, code_bias, shares)
+
+
+def choose_codes(mapping, n_codes, weight, *, counts, plain, comparable, random_state):
+    """Choose the code of each class.
+
+    Parameters
+    ----------
+    mapping : str or array-like of int
+        See `VQLogitsHead.from_linear`.
+    n_codes : int
+        Most codes; not used with a mapping that is an array.
+    weight : ndarray of shape (n_classes,)
+        Weights of the classes for "weighted_kmeans".
+    counts : ndarray of shape (n_classes,) or None
+        Rows of each class, for "frequency".
+    plain, comparable : callable
+        Return the rows (n_classes, n_dimensions) for "kmeans" and for
+        "weighted_kmeans".
+    random_state : int, RandomState or None
+        For k-means and random codes.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+        Codes from 0, each with a class.
+
+    Raises
+    ------
+    ValueError
+        If the mapping is unknown, does not fit the classes, or needs counts.
+    """
+    n_classes = len(weight)
+    if not isinstance(mapping, str) or mapping not in MAPPINGS:
+        return given_codes(mapping, n_classes)
+    if mapping == "frequency" and counts is None:
+        raise ValueError("mapping='frequency' needs class_counts.")
+    if n_codes == n_classes:
+        return np.arange(n_classes)
+    if mapping == "random":
+        return random_codes(n_classes, n_codes, check_random_state(random_state))
+    if mapping == "frequency":
+        return frequency_codes(counts, n_codes)
+    if mapping == "kmeans":
+        return cluster_rows(plain(), n_codes, None, random_state)
+    return cluster_rows(comparable(), n_codes, weight, random_state)
+
+
+# -- linear classifiers ----------------------------------------------------------------
+
+
+def linear_parameters(linear, bias=None):
+    """Weights (n_classes, n_features) and biases (n_classes,) of a linear classifier.
+
+    Parameters
+    ----------
+    linear : torch.nn.Linear, fitted classifier or array-like
+        Of scikit-learn, one with ``coef_`` and ``intercept_``; or the weights.
+    bias : array-like or None
+        Biases, if the weights are given.
+
+    Returns
+    -------
+    weight, bias : Tensor
+        Parameters; biases of zero if there are none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `linear` is nothing of the kind, or shapes do not fit.
+    """
+    if isinstance(linear, nn.Module) or hasattr(linear, "coef_"):
+        if bias is not None:
+            raise ValueError("bias is for weights only: linear has its own.")
+        linear, bias = _own_parameters(linear)
+    if sparse.issparse(linear):
+        linear = linear.toarray()
+    weight = torch.as_tensor(linear).detach()
+    if not weight.is_floating_point():
+        weight = weight.float()
+    if weight.ndim != 2 or 0 in weight.shape:
+        raise ValueError(
+            "linear must have weights of shape (n_classes, n_features), got "
+            f"{tuple(weight.shape)}."
+        )
+    if bias is None:
+        bias = weight.new_zeros(len(weight))
+    bias = torch.as_tensor(bias).detach().to(weight)
+    if bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"bias must have the shape {tuple(weight.shape[:1])}, got "
+            f"{tuple(bias.shape)}."
+        )
+    if not (weight.isfinite().all() and bias.isfinite().all()):
+        raise ValueError("linear must have finite weights and biases.")
+    return weight, bias
+
+
+def _own_parameters(linear):
+    if isinstance(linear, nn.Linear):
+        return linear.weight, linear.bias
+    if isinstance(linear, nn.Module):
+        raise TypeError(
+            f"linear must be a torch.nn.Linear, got {type(linear).__name__}."
+        )
+    coef, bias = linear.coef_, np.atleast_1d(getattr(linear, "intercept_", 0.0))
+    coef = coef.toarray() if sparse.issparse(coef) else np.atleast_2d(coef)
+    bias = np.broadcast_to(bias, len(coef)).astype(coef.dtype)
+    if len(coef) == 1:  # the score of the second of two classes
+        return np.vstack([0 * coef, coef]), np.append(0 * bias, bias)
+    return coef, bias
+
+
+def rows_of_features(features, n_features, like):
+    """Rows (n_rows, n_features) of features, a detached tensor.
+
+    Parameters
+    ----------
+    features : Tensor or array-like of shape (..., n_features)
+        Features.
+    n_features : int
+        Their expected number.
+    like : Tensor
+        Gives dtype and device.
+
+    Returns
+    -------
+    Tensor
+        The rows.
+
+    Raises
+    ------
+    ValueError
+        If the number differs, there is no row or a value is not finite.
+    """
+    features = torch.as_tensor(features).detach().to(like)
+    if features.shape[-1:] != (n_features,) or not features.numel():
+        raise ValueError(
+            f"features must have the shape (n_rows, {n_features}) with n_rows > 0, got "
+            f"{tuple(features.shape)}."
+        )
+    if not features.isfinite().all():
+        raise ValueError("features must be finite.")
+    return features.reshape(-1, n_features)
+
+
+def expected_counts(weight, bias, features):
+    """Rows (n_classes,) that each class has by the probabilities of a linear layer."""
+    counts = torch.zeros(len(weight), dtype=torch.float64, device=weight.device)
+    for block in features.split(max(1, _BLOCK_ENTRIES // len(weight))):
+        counts += F.linear(block, weight, bias).softmax(dim=1).sum(dim=0)
+    return counts.cpu().numpy()
+
+
+@torch.no_grad()
+def conversion_report(head, weight, bias, features, target):
+    """Compare a head of codes with the linear layer it was made from.
+
+    Parameters
+    ----------
+    head : VQLogitsHead
+        The head.
+    weight, bias : Tensor
+        The linear layer.
+    features : Tensor of shape (n_rows, n_features)
+        Features.
+    target : Tensor of shape (n_rows,) or None
+        Class indices.
+
+    Returns
+    -------
+    VQConversionReport
+        The report.
+    """
+    n, n_classes = len(features), len(weight)
+    size = max(1, _BLOCK_ENTRIES // n_classes)
+    sums = torch.zeros(6, dtype=torch.float64, device=weight.device)
+    for start in range(0, n, size):
+        rows = slice(start, start + size)
+        own = F.linear(features[rows], weight, bias).log_softmax(dim=1)
+        other = head.log_prob(features[rows].to(head.codebook)).to(own)
+        p, difference = own.exp(), own - other
+        centred = difference - difference.mean(dim=1, keepdim=True)
+        kl = (p * difference).sum(dim=1)
+        spread = p * (difference - kl[:, None]) ** 2
+        sums[0] += kl.sum()
+        sums[1] += (centred**2).mean(dim=1).sum()
+        sums[2] += spread.sum()
+        sums[3] += (own.argmax(dim=1) == other.argmax(dim=1)).sum()
+        if target is not None:
+            sums[4] -= other.gather(1, target[rows, None]).sum()
+            sums[5] -= own.gather(1, target[rows, None]).sum()
+    kl, logits, probable, agreed, nll, linear_nll = (sums / n).tolist()
+    return VQConversionReport(
+        n_rows=n,
+        kl_divergence=kl,
+        logit_error=logits**0.5,
+        probable_logit_error=probable**0.5,
+        agreement=agreed,
+        nll=None if target is None else nll,
+        linear_nll=None if target is None else linear_nll,
+        n_codes=len(head.codebook),
+        n_bytes=sum(t.nbytes for t in head.state_dict().values()),
+        linear_bytes=weight.nbytes + bias.nbytes,
+    )

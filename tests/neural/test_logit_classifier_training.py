@@ -1,0 +1,228 @@
+"""Training of LogitClassifier, as skorch users know it."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    Freezer,
+    LoadInitState,
+    LRScheduler,
+)
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from sklogit.neural import LogitClassifier
+
+from .common import Hidden, full_batch
+
+
+def test_partial_fit_knows_classes_that_come_later(digits):
+    X, y = digits
+    net = LogitClassifier(max_epochs=1)
+    net.partial_fit(X[y < 5], y[y < 5], classes=np.arange(10))
+    for _ in range(10):
+        net.partial_fit(X, y)
+    assert net.score(X, y) > 0.8
+    assert len(net.history) == 11
+    with pytest.raises(ValueError, match=r"labels \[10\] that are not in"):
+        net.partial_fit(X, y + 1)
+
+
+def test_partial_fit_of_epochs_is_fit(iris):
+    X, y = iris
+    whole = full_batch(max_epochs=4).fit(X, y)
+    net = full_batch(max_epochs=1).fit(X, y)
+    for _ in range(3):
+        net.partial_fit(X, y)
+    np.testing.assert_allclose(net.predict_proba(X), whole.predict_proba(X))
+
+
+def test_warm_start_continues(iris):
+    X, y = iris
+    net = full_batch(warm_start=True, max_epochs=2).fit(X, y)
+    first = net.module_
+    assert net.fit(X, y).module_ is first
+    np.testing.assert_allclose(
+        net.predict_proba(X), full_batch(max_epochs=4).fit(X, y).predict_proba(X)
+    )
+
+
+def test_saved_parameters_hold_the_head_too(digits, tmp_path):
+    X, y = digits
+    net = LogitClassifier(Hidden, max_epochs=3).fit(X, y)
+    net.save_params(tmp_path / "params.pt", tmp_path / "optimizer.pt")
+    other = LogitClassifier(Hidden, head__in_features=16, classes=np.arange(10))
+    other.initialize().load_params(tmp_path / "params.pt", tmp_path / "optimizer.pt")
+    np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
+
+
+def test_training_resumes_from_a_checkpoint(iris, tmp_path):
+    X, y = iris
+    whole = full_batch(max_epochs=6).fit(X, y)
+    checkpoint = Checkpoint(monitor=None, dirname=tmp_path)
+    full_batch(max_epochs=4, callbacks=[checkpoint]).fit(X, y)
+    resumed = full_batch(max_epochs=2, callbacks=[LoadInitState(checkpoint)])
+    resumed.fit(X, y)
+    np.testing.assert_allclose(resumed.predict_proba(X), whole.predict_proba(X))
+    assert len(resumed.history) == 6
+
+
+def test_best_epoch_is_restored_with_its_head(digits):
+    X, y = digits
+    stop = EarlyStopping(patience=3, load_best=True)
+    net = LogitClassifier(
+        Hidden,
+        lr=0.2,
+        max_epochs=30,
+        train_split=ValidSplit(5, stratified=True),
+        callbacks=[stop],
+        random_state=0,
+    )
+    net.fit(X, y)
+    valid = net.get_split_datasets(X, y)[1]
+    assert net.log_loss(valid) == pytest.approx(
+        min(net.history[:, "valid_loss"]), rel=1e-4
+    )
+
+
+class Pickler(Callback):
+    """Pickle the net within the loop, as a checkpoint does."""
+
+    def on_epoch_end(self, net, **kwargs):
+        self.pickled_ = pickle.dumps(net)
+
+
+def test_pickled_net_predicts_and_trains_on(digits):
+    X, y = digits
+    labels = np.array(list("abcdefghij"))[y]
+    net = LogitClassifier(
+        Hidden, max_epochs=2, callbacks=[("pickler", Pickler())], random_state=0
+    )
+    net.fit(X, labels)
+    within = pickle.loads(dict(net.callbacks_)["pickler"].pickled_)
+    after = pickle.loads(pickle.dumps(net))
+    for other in (within, after):
+        np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
+        np.testing.assert_array_equal(other.predict(X), net.predict(X))
+        torch.manual_seed(0)
+        other.partial_fit(X, labels)
+    torch.manual_seed(0)
+    net.partial_fit(X, labels)
+    np.testing.assert_array_equal(after.predict_proba(X), net.predict_proba(X))
+
+
+def test_scoring_callbacks_see_labels_of_the_loop(digits):
+    X, y = digits
+    labels = np.array(list("abcdefghij"))
+    net = LogitClassifier(
+        Hidden,
+        max_epochs=5,
+        train_split=ValidSplit(5, stratified=True),
+        callbacks=[
+            EpochScoring("roc_auc_ovr", lower_is_better=False),
+            EpochScoring("neg_log_loss", lower_is_better=False, use_caching=False),
+            EpochScoring("accuracy", False, name="train_acc", on_train=True),
+        ],
+    )
+    net.fit(X, labels[y])
+    assert net.history[-1, "valid_acc"] > 0.8
+    assert net.history[-1, "train_acc"] > 0.8
+    assert net.history[-1, "roc_auc_ovr"] > 0.9
+    assert -net.history[-1, "neg_log_loss"] == pytest.approx(
+        net.history[-1, "valid_loss"], rel=1e-3
+    )
+    assert set(net.predict(X)) <= set(labels)
+
+
+def test_other_callbacks_find_parameters_by_part(digits):
+    X, y = digits
+    net = LogitClassifier(
+        Hidden,
+        max_epochs=3,
+        callbacks=[
+            Freezer("module.*"),
+            LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5),
+        ],
+        optimizer__param_groups=[("head.*", {"lr": 0.5})],
+        random_state=0,
+    )
+    net.fit(X, y)
+    assert [g["lr"] for g in net.optimizer_.param_groups] == [0.0625, 0.00125]
+    untrained = clone(net).set_params(max_epochs=0).fit(X, y)
+    for name, value in net.module_.state_dict().items():
+        unchanged = torch.equal(value, untrained.module_.state_dict()[name])
+        assert unchanged == name.startswith("module.")
+
+
+def test_pipeline_and_cross_validation(iris):
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), full_batch())
+    assert cross_val_score(pipeline, X, y, error_score="raise").mean() > 0.9
+
+
+def test_random_state_decides_and_leaves_the_global_generator(digits):
+    X, y = digits
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    nets = [LogitClassifier(max_epochs=2, random_state=s).fit(X, y) for s in (0, 0, 1)]
+    assert torch.equal(torch.get_rng_state(), before)
+    same, again, other = (net.predict_proba(X) for net in nets)
+    np.testing.assert_array_equal(same, again)
+    assert not np.array_equal(same, other)
+
+
+def test_compiled_parts_compute_the_same(iris):
+    X, y = iris
+    net = full_batch(
+        module=nn.Linear,
+        module__in_features=4,
+        module__out_features=3,
+        compile=True,
+        compile__backend="eager",
+        max_epochs=3,
+    )
+    expected = clone(net).set_params(compile=False).fit(X, y)
+    np.testing.assert_allclose(
+        net.fit(X, y).predict_proba(X), expected.predict_proba(X)
+    )
+    pickle.loads(pickle.dumps(net)).partial_fit(X, y)
+
+
+def test_failed_training_leaves_the_net(digits):
+    X, y = digits
+
+    class Stops(Callback):
+        active = False
+
+        def on_batch_end(self, net, **kwargs):
+            if self.active:
+                raise RuntimeError("enough")
+
+    stops = Stops()
+    net = LogitClassifier(
+        Hidden(), callbacks=[stops], warm_start=True, max_epochs=2, random_state=0
+    )
+    net.fit(X, y)
+    before, n_epochs = net.predict_proba(X), len(net.history)
+    state = copy.deepcopy(net.optimizer_.state_dict())
+    dict(net.callbacks_)["Stops"].active = True
+    for method in (net.fit, net.partial_fit):
+        with pytest.raises(RuntimeError, match="enough"):
+            method(X, y)
+        np.testing.assert_array_equal(net.predict_proba(X), before)
+        assert len(net.history) == n_epochs
+        torch.testing.assert_close(net.optimizer_.state_dict(), state)
+    dict(net.callbacks_)["Stops"].active = False
+    assert len(net.partial_fit(X, y).history) == n_epochs + 2
