@@ -29,7 +29,7 @@ def linear(n_features, n_classes):
 
 
 def plain(X, y, batch_size):
-    """The least that training takes: indexing, forward, backward, step."""
+    """Train with the least that it takes: index, forward, backward, step."""
     module = linear(X.shape[1], y.max() + 1)
     optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
     X, y = torch.from_numpy(X), torch.from_numpy(y)

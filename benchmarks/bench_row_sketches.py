@@ -1,4 +1,4 @@
-"""What a row sketch costs for each entry of the data, and how far that is from the limit.
+"""What a row sketch costs for each entry of the data, beside one read of them.
 
 Claims: the block-wise Hadamard sketch, its random numbers included, takes at most two
 and a half times as long as one read of the data, and is faster than the Gram matrix

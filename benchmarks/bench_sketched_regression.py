@@ -124,6 +124,26 @@ def speed(largest):
     report("sketched_speed", rows)
 
 
+def ill_conditioned():
+    """Default solver at condition 1e9; nanoseconds of CPU time for each entry of X."""
+    peers = {name: PEERS[name] for name in ("LinearRegression", "gelsy", "gelsd")}
+    rows = []
+    for n, d in ((2**18, 50), (2**17, 100), (2**17, 200), (2**17, 500)):
+        X, y = data.of_condition(n, d, 1e9, 1.0, np.random.default_rng(0))
+        functions = {"sketched_lstsq": OURS["sketched_lstsq"]} | peers
+        functions["sketched_lstsq"](X[:4096], y[:4096])
+        times, values = _time(functions, X, y, 3 if n * d < 3e7 else 1)
+        row = {"n": n, "d": d, "solver": sketched_lstsq(X, y)[1].solver}
+        row |= {name: t / (n * d) * 1e9 for name, t in times.items()}
+        for name in peers:
+            row[f"{name} / ours"] = times[name] / times["sketched_lstsq"]
+        size = np.linalg.norm(values["gelsd"])
+        change = np.linalg.norm(values["sketched_lstsq"] - values["gelsd"])
+        row["relative difference to gelsd"] = float(change / size)
+        rows.append(row)
+    report("sketched_speed_ill", rows)
+
+
 def one_pass():
     """One pass with eps = 0.5 and 1, beside LinearRegression and one-pass peers."""
     rows = []
@@ -358,6 +378,7 @@ def two_threads():
 def main():
     """Run all parts, or one."""
     parts = {
+        "ill_conditioned": ill_conditioned,
         "stability": stability,
         "one_pass": one_pass,
         "streaming": streaming,

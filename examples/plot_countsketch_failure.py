@@ -1,7 +1,7 @@
 """
-======================================================
+=======================================================
 Why the default sketch is dense: CountSketch that fails
-======================================================
+=======================================================
 
 A sparse sketch adds each row of the data to a few of its own rows, and costs next to
 nothing. On most data it does as well as a dense one. On tables with rare categories it
@@ -75,7 +75,8 @@ def violation_rates(A, method, options, n_draws):
 # Dense sketches stay near the five per cent or below, whatever k is. A sparse one
 # breaks the bound the more often, the more chances to meet there are, up to its
 # threshold. Thin lines are what the argument above predicts,
-# :math:`1 - \exp(-d k z^2 / m)`. Beyond the threshold it takes several meetings at once.
+# :math:`1 - \exp(-d k z^2 / m)`. Beyond the threshold it takes several meetings at
+# once.
 
 fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
 styles = {"block SRHT": "-", "SRHT": "--", "pooled": ":"}

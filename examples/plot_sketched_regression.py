@@ -1,7 +1,7 @@
 """
-========================================================
+=========================================================
 Tall least squares, with an error bar on each coefficient
-========================================================
+=========================================================
 
 There are two ways to use a random sketch of the rows: as a help, for the exact
 coefficients in less time; and as the solution, from a single read of the data, with
@@ -93,8 +93,8 @@ print(f"{covered} of 40")
 # What the bars are not
 # ---------------------
 # They say how far the sketch is from least squares on all rows, and not how far these
-# are from the truth. The bars of least squares itself, at the same level, are shorter by
-# the root of the ratio of rows: one pass throws most of the information away.
+# are from the truth. The bars of least squares itself, at the same level, are shorter
+# by the root of the ratio of rows: one pass throws most of the information away.
 
 own_bar = norm.isf(0.05 / (2 * X.shape[1])) * one_pass.coef_std_error_
 print(f"{np.median(one_pass.coef_error_ / own_bar):.1f} times as long")

@@ -23,6 +23,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from .._blas_threads import one_blas_thread
 from .._state import restore_on_failure
 from ._augmented import augmented_covariance
 from ._classification import AugmentedCovarianceClassifier
@@ -30,7 +31,6 @@ from ._cv_results import make_cv_results
 from ._lag_statistics import FAST_ESTIMATORS, LagStatistics
 from ._mean import check_spd
 from ._tangent_space import REFERENCES, reference_mean, tangent_vectors
-from ._threads import one_blas_thread
 from ._validation import check_full_rank, covariance_samples, validate_epochs
 
 _KERNELS = ("linear", "rbf")

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from .._blas_threads import one_blas_thread
 from .._state import restore_on_failure
 from ._classification import (
     AugmentedMDM,
@@ -31,7 +32,6 @@ from ._mean import (
     riemannian_mean,
     symmetrize,
 )
-from ._threads import one_blas_thread
 from ._validation import validate_epochs_to_predict
 
 _EPS = np.finfo(np.float64).eps

@@ -2,12 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from functools import cache
-from threading import Lock
 
 from joblib import effective_n_jobs
 from sklearn.utils import gen_even_slices
-from threadpoolctl import OpenBLASController, ThreadpoolController
+
+from .._blas_threads import one_blas_thread
 
 # Up to this size one BLAS thread decomposes a matrix as fast as several do, which then
 # only wait for each other: two threads took twice the CPU time for the same wall time
@@ -17,52 +16,6 @@ _SMALL = 128
 # Up to this size BLAS starts no threads of its own, and the limit would cost more than
 # the mean of a few matrices.
 _TINY = 16
-
-
-@cache
-def _controller():
-    # Finding the libraries takes milliseconds, longer than the mean of small matrices.
-    return ThreadpoolController()
-
-
-# From 3.8 on threadpoolctl lets only the thread that set a limit of OpenBLAS set it
-# again, and ignores the others: without this, neither could the last thread to leave
-# restore the limit, nor could anybody else in the process change it afterwards.
-_clear_controlling_thread = getattr(
-    OpenBLASController, "clear_controlling_thread", lambda force: None
-)
-
-
-class _OneBlasThread:
-    """Reentrant context: BLAS has one thread while any caller is inside.
-
-    The number of BLAS threads belongs to the process, so the first thread that enters
-    sets it and the last that leaves restores it. Independent limits would restore each
-    other's value.
-    """
-
-    def __init__(self):
-        self._lock = Lock()
-        self._inside = 0
-        self._limit = None
-
-    def __enter__(self):
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                _clear_controlling_thread(force=True)
-                self._limit = _controller().limit(limits=1, user_api="blas")
-
-    def __exit__(self, *exception):
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                _clear_controlling_thread(force=True)
-                self._limit.restore_original_limits()
-                _clear_controlling_thread(force=True)
-
-
-one_blas_thread = _OneBlasThread()
 
 
 def blas_threads_for(d):

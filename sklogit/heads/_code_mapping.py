@@ -87,6 +87,12 @@ def without_gaps(codes):
     return np.unique(codes, return_inverse=True)[1]
 
 
+def in_order_of_rows(codes):
+    """Renumber codes by the first row of each: k-means numbers them at random."""
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[inverse]
+
+
 def random_codes(n_classes, n_codes, rng):
     """Codes of equal size, give or take one class, at random."""
     return rng.permutation(n_classes) % n_codes

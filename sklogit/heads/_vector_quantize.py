@@ -10,7 +10,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import _check_sample_weight
 
-from ._code_mapping import weighted_means, without_gaps
+from ._code_mapping import in_order_of_rows, weighted_means
 
 # Part of the mean eigenvalue that is added to a metric, so that it has a root.
 _RIDGE = 1e-6
@@ -144,7 +144,7 @@ def cluster_rows(rows, n_codes, weight, random_state):
     Returns
     -------
     ndarray of shape (n_rows,)
-        Codes from 0, each with a row.
+        Codes from 0, each with a row, in the order of their first rows.
     """
     if n_codes == len(rows):
         return np.arange(n_codes)
@@ -165,7 +165,7 @@ def cluster_rows(rows, n_codes, weight, random_state):
             kmeans.fit(rows[heavy], sample_weight=_part(weight, heavy))
             kmeans.set_params(init=kmeans.cluster_centers_)
         kmeans.fit(rows, sample_weight=weight)
-    return without_gaps(kmeans.labels_)
+    return in_order_of_rows(kmeans.labels_)
 
 
 def _part(weight, rows):

@@ -19,11 +19,15 @@ from ._code_mapping import (
     weighted_means,
 )
 from ._vector_quantize import cluster_rows
+from ._within_code import in_single_at_least
 
 # Added to the counts as weights of k-means: classes that never occur count a little.
 COUNT_OF_NONE = 0.5
 # Entries of a block of logits.
 _BLOCK_ENTRIES = 2**22
+# Of classes whose probabilities round to zero.
+_LEAST_COUNT = 1e-9
+_STEPS_OF_CALIBRATION, _LARGEST_STEP, _CALIBRATED = 10, 5.0, 1e-3
 
 
 @dataclass
@@ -315,11 +319,61 @@ def rows_of_features(features, n_features, like):
 
 
 def expected_counts(weight, bias, features):
-    """Rows (n_classes,) that each class has by the probabilities of a linear layer."""
-    counts = torch.zeros(len(weight), dtype=torch.float64, device=weight.device)
+    """Rows that each class has by the probabilities of a linear layer.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (n_classes, n_features)
+        Weights.
+    bias : Tensor of shape (n_classes,)
+        Biases.
+    features : Tensor of shape (n_rows, n_features)
+        Features.
+
+    Returns
+    -------
+    Tensor of shape (n_classes,)
+        Sum of the probabilities, in float64 and positive.
+    """
+    counts = torch.full(
+        bias.shape, _LEAST_COUNT, dtype=torch.float64, device=bias.device
+    )
     for block in features.split(max(1, _BLOCK_ENTRIES // len(weight))):
-        counts += F.linear(block, weight, bias).softmax(dim=1).sum(dim=0)
-    return counts.cpu().numpy()
+        logits = in_single_at_least(F.linear(block, weight, bias))
+        counts += logits.softmax(dim=1).sum(dim=0)
+    return counts
+
+
+def calibrated_bias(codebook, bias, features, counts):
+    """Biases with which each code has the given rows, by its probabilities.
+
+    Each step moves every bias by what its code lacks (iterative scaling). It is the
+    bias of the least Kullback-Leibler divergence from a layer that expects these rows.
+    Where the logits of a layer spread over tens of nats, codes without it are far too
+    sure of themselves: .25 nats of 1.8 were lost, measured.
+
+    Parameters
+    ----------
+    codebook : Tensor of shape (n_codes, n_features)
+        Code vectors.
+    bias : Tensor of shape (n_codes,)
+        Biases to start from.
+    features : Tensor of shape (n_rows, n_features)
+        Features.
+    counts : Tensor of shape (n_codes,)
+        Rows of each code, positive.
+
+    Returns
+    -------
+    Tensor of shape (n_codes,)
+        The biases.
+    """
+    for _ in range(_STEPS_OF_CALIBRATION):
+        step = (counts / expected_counts(codebook, bias, features)).log()
+        bias = bias + step.clamp(-_LARGEST_STEP, _LARGEST_STEP).to(bias)
+        if step.abs().max() < _CALIBRATED:
+            break
+    return bias
 
 
 @torch.no_grad()
@@ -347,7 +401,8 @@ def conversion_report(head, weight, bias, features, target):
     sums = torch.zeros(6, dtype=torch.float64, device=weight.device)
     for start in range(0, n, size):
         rows = slice(start, start + size)
-        own = F.linear(features[rows], weight, bias).log_softmax(dim=1)
+        own = in_single_at_least(F.linear(features[rows], weight, bias))
+        own = own.log_softmax(dim=1)
         other = head.log_prob(features[rows].to(head.codebook)).to(own)
         p, difference = own.exp(), own - other
         centred = difference - difference.mean(dim=1, keepdim=True)

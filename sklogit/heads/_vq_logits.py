@@ -1,6 +1,7 @@
 """Output layer whose classes share a few code vectors."""
 
 import math
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -18,13 +19,20 @@ from ._cosine import LinearForm
 from ._feature_moments import FeatureMoments
 from ._top_classes import member_table, top_classes
 from ._vq_conversion import (
+    calibrated_bias,
     conversion_report,
     expected_counts,
     linear_parameters,
     quantize_linear,
     rows_of_features,
 )
-from ._within_code import KINDS, CountedShares, FixedShares, LearnedShares
+from ._within_code import (
+    KINDS,
+    CountedShares,
+    FixedShares,
+    LearnedShares,
+    in_single_at_least,
+)
 
 _CONVERTED_KINDS = ("bias", *KINDS)
 
@@ -198,7 +206,7 @@ class VQLogitsHead(nn.Module):
         *,
         n_codes=None,
         mapping="weighted_kmeans",
-        within="bias",
+        within=None,
         class_counts=None,
         features=None,
         smoothing=0.5,
@@ -207,7 +215,8 @@ class VQLogitsHead(nn.Module):
         r"""Make a head of codes out of a trained linear classifier.
 
         The code vector is the mean of the rows of its classes, weighted by their
-        counts.
+        counts. Without `class_counts` a layer whose rows take no more values than there
+        are codes loses nothing.
 
         Parameters
         ----------
@@ -217,25 +226,25 @@ class VQLogitsHead(nn.Module):
         bias : array-like of shape (num_classes,), default=None
             Biases, if `linear` are weights.
         n_codes : int or float, default=None
-            As of the class.
+            As of the class; not used with codes in `mapping`.
         mapping : str or array-like, default="weighted_kmeans"
             Code of each class, or how to choose it. "kmeans" clusters the rows as they
             are, "weighted_kmeans" with the classes' counts as weights, in the metric of
             the error of the logits that occur; "frequency" and "random" are as of the
             class.
-        within : {"bias", "prior", "uniform", "learned"}, default="bias"
-            Shares of the classes in their codes: by their biases, by their counts,
-            equal, or trained from the biases on. With "bias" and "learned" a layer
-            whose rows take no more values than there are codes loses nothing.
+        within : {"prior", "bias", "uniform", "learned"}, default=None
+            Shares of the classes in their codes: by their counts, by their biases,
+            equal, or trained from the first possible of these on. None is "prior" where
+            counts are known, else "bias".
         class_counts : array-like of shape (num_classes,), default=None
             Rows of each class in the training data. None takes those that the layer
-            expects for the features, or equal ones without features.
+            expects for the features; without features they are not known.
         features : array-like or Tensor of shape (n_rows, in_features), default=None
-            Features, some 10 000 rows of the training data, which give the metric and
-            the mean error of each class, for which its bias makes up. Without them all
-            directions count the same.
+            Features, some 10 000 rows of the training data. They give the metric, and
+            the biases with which each code is as probable, on average, as its classes
+            are by the layer. Without them all directions count the same.
         smoothing : float, default=0.5
-            Added to the counts for "prior".
+            Added to given counts for "prior".
         random_state : int, RandomState or None, default=None
             For k-means and random codes.
 
@@ -265,34 +274,49 @@ class VQLogitsHead(nn.Module):
         >>> report.n_codes, report.kl_divergence < 0.1
         (8, True)
         """
-        if within not in _CONVERTED_KINDS:
+        if within not in (None, *_CONVERTED_KINDS):
             raise ValueError(
-                f"within must be one of {_CONVERTED_KINDS}, got {within!r}."
+                f"within must be None or one of {_CONVERTED_KINDS}, got {within!r}."
             )
         weight, bias = linear_parameters(linear, bias)
         num_classes, in_features = weight.shape
-        moments = None
-        if class_counts is not None:
-            class_counts = _checked_counts(class_counts, num_classes)
+        counts = expected = moments = None
+        added = 0.0
         if features is not None:
             features = rows_of_features(features, in_features, weight)
             moments = FeatureMoments(features.double().cpu().numpy())
-            if class_counts is None:
-                class_counts = expected_counts(weight, bias, features)
-        if within == "prior" and class_counts is None:
+            expected = expected_counts(weight, bias, features)
+            counts = expected.cpu().numpy()
+        if class_counts is not None:
+            counts, added = _checked_counts(class_counts, num_classes), smoothing
+        known = "bias" if counts is None else "prior"
+        if within == "prior" != known:
             raise ValueError("within='prior' needs class_counts, or features.")
         parts = quantize_linear(
             weight.double().cpu().numpy(),
             bias.double().cpu().numpy(),
             number_of_codes(n_codes, num_classes),
             mapping=mapping,
-            within="bias" if within == "learned" else within,
-            counts=class_counts,
+            within=known if within in (None, "learned") else within,
+            counts=counts,
             moments=moments,
-            smoothing=smoothing,
+            smoothing=added,
             random_state=random_state,
         )
-        return cls._of_parts(parts, weight, kind=within, smoothing=smoothing)
+        kind = known if within is None else within
+        head = cls._of_parts(parts, weight, kind=kind, smoothing=smoothing)
+        if features is not None:
+            head._calibrate(features, expected)
+        return head
+
+    @torch.no_grad()
+    def _calibrate(self, features, class_counts):
+        """Set the biases so that the codes have the counts of their classes."""
+        counts = class_counts.new_zeros(len(self.codebook))
+        counts.index_add_(0, self.codes, class_counts)
+        self.code_bias.copy_(
+            calibrated_bias(self.codebook, self.code_bias, features, counts)
+        )
 
     @classmethod
     def _of_parts(cls, parts, like, *, kind, smoothing):
@@ -426,9 +450,8 @@ class VQLogitsHead(nn.Module):
         return F.linear(features, self.codebook, self._masked_bias())
 
     def _code_log_prob(self, features):
-        logits = self.code_logits(features)
-        single = logits.dtype in (torch.float16, torch.bfloat16)
-        return (logits.float() if single else logits).log_softmax(dim=-1)
+        logits = in_single_at_least(self.code_logits(features))
+        return logits.log_softmax(dim=-1)
 
     def forward(self, features):
         """Compute logits of all classes, which `nll` does without.
@@ -490,8 +513,7 @@ class VQLogitsHead(nn.Module):
         """
         target = self._checked_target(target, features, ignore_index).reshape(-1)
         logits = self.code_logits(features).reshape(len(target), len(self.codebook))
-        if logits.dtype in (torch.float16, torch.bfloat16):
-            logits = logits.float()
+        logits = in_single_at_least(logits)
         kept = target != ignore_index
         index = target.where(kept, 0).long()
         if self.training:
@@ -672,8 +694,8 @@ def _stamp(tensor):
 
 def _check_sizes(**sizes):
     for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} must be a positive int, got {size!r}.")
+        if not isinstance(size, Integral) or size < 1:
+            raise ValueError(f"{name} must be an integer >= 1, got {size!r}.")
 
 
 def _checked_counts(counts, num_classes):

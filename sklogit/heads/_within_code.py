@@ -6,6 +6,12 @@ from torch import nn
 KINDS = ("prior", "uniform", "learned")
 
 
+def in_single_at_least(values):
+    """Return a tensor of half precision in single, others as they are."""
+    half = values.dtype in (torch.float16, torch.bfloat16)
+    return values.float() if half else values
+
+
 class FixedShares(nn.Module):
     """Shares that do not change in training.
 
@@ -95,9 +101,7 @@ class LearnedShares(nn.Module):
         return self.log_mass[target] - self._log_total(codes)[codes[target]]
 
     def _log_total(self, codes):
-        mass, index = self.log_mass, codes.long()
-        if mass.dtype in (torch.float16, torch.bfloat16):
-            mass = mass.float()
+        mass, index = in_single_at_least(self.log_mass), codes.long()
         # The largest of a code is subtracted, so that no exponential overflows.
         top = mass.new_zeros(self.n_codes)
         top.scatter_reduce_(0, index, mass.detach(), "amax", include_self=False)

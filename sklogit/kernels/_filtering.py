@@ -1,8 +1,5 @@
 """Leave negligible entries of the softmax out of the gradient."""
 
-import torch
-from torch.nn import functional as F
-
 
 class Filtering:
     r"""Gradient filtering by columns, with a bound on what it leaves out.
@@ -48,33 +45,35 @@ class Filtering:
         sums : Sums
             What is added to.
         part : Part
-            The entries.
+            The entries; they are used up.
         """
+        part = part.normalised()
         n_rows, n_columns = part.S.shape
         self.n_entries += n_rows * n_columns
-        softmax = part.S * part.norm
-        large = F.threshold(softmax, self.eps, 0.0)
-        flat = self._loses_too_much(softmax, large)
+        kept = self._kept(part.S)
+        flat = self._loses_too_much(part.S, kept)
         if flat.any():
-            large.masked_fill_(flat.unsqueeze(1), 0.0)
             rows = flat.nonzero().squeeze(1)
             # With most rows flat there is little to gain by the others.
             if 2 * len(rows) > n_rows:
                 return self._add_all(sums, part)
             self._add_all(sums, part.take(rows))
-            part = part.take((~flat).nonzero().squeeze(1))
-        columns = large.any(dim=0).nonzero().squeeze(1)
+            # They must not keep columns for the others.
+            part.S.index_fill_(0, rows, 0.0)
+            kept = self._kept(part.S)
+        columns = kept.nonzero().squeeze(1)
         if 2 * len(columns) > n_columns:
             return self._add_all(sums, part)
-        self.n_multiplied += len(part.S) * len(columns)
+        self.n_multiplied += n_rows * len(columns)
         if len(columns):
             sums.add_columns(part, columns)
 
-    def _loses_too_much(self, softmax, large):
+    def _kept(self, softmax):
+        return softmax.amax(dim=0) >= self.eps
+
+    def _loses_too_much(self, softmax, kept):
         share = self.max_dropped_mass * softmax.shape[1] / self.n_classes
-        dtype = torch.promote_types(softmax.dtype, torch.float32)
-        dropped = softmax.sum(dim=1, dtype=dtype) - large.sum(dim=1, dtype=dtype)
-        return dropped > share
+        return softmax @ (~kept).to(softmax.dtype) > share
 
     def _add_all(self, sums, part):
         self.n_multiplied += part.S.numel()

@@ -98,8 +98,10 @@ class Part:
     ----------
     S : Tensor of shape (n, v)
         Softmax without the entries of targets, up to factors of rows.
-    norm, scale : Tensor of shape (n, 1)
-        These factors: ``norm * S`` is the softmax, ``scale * S`` the gradient.
+    norm : Tensor of shape (n, 1)
+        These factors: ``norm * S`` is the softmax.
+    alpha : Tensor of shape (n, 1)
+        What the softmax is multiplied by to be the gradient.
     features : Tensor of shape (n, D)
         Features, in the dtype of the sums.
     weight : Tensor of shape (v, D)
@@ -110,10 +112,25 @@ class Part:
 
     S: torch.Tensor
     norm: torch.Tensor
-    scale: torch.Tensor
+    alpha: torch.Tensor
     features: torch.Tensor
     weight: torch.Tensor
     rows: torch.Tensor | None = None
+
+    @property
+    def scale(self):
+        """Factors (n, 1) that make the gradient of S."""
+        return self.norm * self.alpha
+
+    def normalised(self):
+        """Multiply S by its factors, in place.
+
+        Returns
+        -------
+        Part
+            The same, with the softmax itself as S.
+        """
+        return replace(self, S=self.S.mul_(self.norm), norm=torch.ones_like(self.norm))
 
     def take(self, rows):
         """Select rows.
@@ -126,13 +143,13 @@ class Part:
         Returns
         -------
         Part
-            These rows.
+            A copy of these rows.
         """
         return replace(
             self,
             S=self.S[rows],
             norm=self.norm[rows],
-            scale=self.scale[rows],
+            alpha=self.alpha[rows],
             features=self.features[rows],
             rows=rows,
         )
@@ -157,7 +174,7 @@ class Part:
             return replace(self, S=self.S * slope)
         ones = torch.ones_like(self.scale)
         G = (self.S * self.scale).sub_(smooth).mul_(slope)
-        return replace(self, S=G, norm=ones, scale=ones)
+        return replace(self, S=G, norm=ones, alpha=ones)
 
 
 @dataclass

@@ -152,8 +152,8 @@ class LabelSmoothing:
 
 
 def _weighted_row(head, factors):
-    dtype = head.products.dtype
-    if len(factors) == 1:
-        return factors * head.weight.sum(dim=0, dtype=dtype)
     # Tile by tile: a whole weight in another dtype would be large.
-    return sum(factors[tile] @ head.weight[tile].to(dtype) for tile in head.tiles)
+    tiles = ((tile, head.weight[tile].to(head.products.dtype)) for tile in head.tiles)
+    if len(factors) == 1:
+        return factors * sum(W.sum(dim=0) for _, W in tiles)
+    return sum(factors[tile] @ W for tile, W in tiles)

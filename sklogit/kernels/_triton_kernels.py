@@ -10,29 +10,17 @@ from .._optional import import_optional
 triton = import_optional("triton", "impl='triton'")
 tl = import_optional("triton.language", "impl='triton'")
 
+# Thirty arguments, one a line, would hide what a kernel does.
+# fmt: off
+
 
 @triton.jit
 def logits_tile(
-    input_ptr,
-    weight_ptr,
-    bias_ptr,
-    rows,
-    row_mask,
-    classes,
-    class_mask,
-    n_features,
-    input_stride_n,
-    input_stride_d,
-    weight_stride_v,
-    weight_stride_d,
-    BLOCK_N: tl.constexpr,
-    BLOCK_V: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-    UPCAST: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
-    SOFTCAP: tl.constexpr,
+    input_ptr, weight_ptr, bias_ptr, rows, row_mask, classes, class_mask, n_features,
+    input_stride_n, input_stride_d, weight_stride_v, weight_stride_d,
+    BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
+    HAS_BIAS: tl.constexpr, SOFTCAP: tl.constexpr,
 ):
     """Logits of some rows and classes, (BLOCK_N, BLOCK_V); garbage where masked."""
     features = tl.arange(0, BLOCK_D)
@@ -76,32 +64,12 @@ def positions_to_classes(order_ptr, positions, mask, HAS_ORDER: tl.constexpr):
 
 @triton.jit
 def statistics_kernel(
-    input_ptr,
-    weight_ptr,
-    bias_ptr,
-    target_ptr,
-    coef_ptr,
-    max_ptr,
-    sum_ptr,
-    target_logit_ptr,
-    mean_ptr,
-    n_rows,
-    n_classes,
-    n_features,
-    input_stride_n,
-    input_stride_d,
-    weight_stride_v,
-    weight_stride_d,
-    classes_a_split,
-    BLOCK_N: tl.constexpr,
-    BLOCK_V: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-    UPCAST: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
-    HAS_MEAN: tl.constexpr,
-    SOFTCAP: tl.constexpr,
+    input_ptr, weight_ptr, bias_ptr, target_ptr, coef_ptr, max_ptr, sum_ptr,
+    target_logit_ptr, mean_ptr, n_rows, n_classes, n_features, input_stride_n,
+    input_stride_d, weight_stride_v, weight_stride_d, classes_a_split,
+    BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_MEAN: tl.constexpr, SOFTCAP: tl.constexpr,
 ):
     """Statistics of the logits of BLOCK_N rows over one split of the classes.
 
@@ -121,26 +89,10 @@ def statistics_kernel(
         classes = (start + tl.arange(0, BLOCK_V)).to(tl.int64)
         class_mask = classes < n_classes
         logits = logits_tile(
-            input_ptr,
-            weight_ptr,
-            bias_ptr,
-            rows,
-            row_mask,
-            classes,
-            class_mask,
-            n_features,
-            input_stride_n,
-            input_stride_d,
-            weight_stride_v,
-            weight_stride_d,
-            BLOCK_N,
-            BLOCK_V,
-            BLOCK_D,
-            ACC,
-            PRECISION,
-            UPCAST,
-            HAS_BIAS,
-            SOFTCAP,
+            input_ptr, weight_ptr, bias_ptr, rows, row_mask, classes, class_mask,
+            n_features, input_stride_n, input_stride_d, weight_stride_v,
+            weight_stride_d, BLOCK_N, BLOCK_V, BLOCK_D, ACC, PRECISION, UPCAST,
+            HAS_BIAS, SOFTCAP,
         )
         # A target that another rank holds may equal the number of a padded class.
         is_target = (classes[None, :] == target[:, None]) & class_mask[None, :]
@@ -166,17 +118,8 @@ def statistics_kernel(
 
 @triton.jit
 def merge_kernel(
-    max_ptr,
-    sum_ptr,
-    target_logit_ptr,
-    mean_ptr,
-    lse_out_ptr,
-    target_logit_out_ptr,
-    mean_out_ptr,
-    n_rows,
-    n_splits,
-    BLOCK_N: tl.constexpr,
-    SPLITS: tl.constexpr,
+    max_ptr, sum_ptr, target_logit_ptr, mean_ptr, lse_out_ptr, target_logit_out_ptr,
+    mean_out_ptr, n_rows, n_splits, BLOCK_N: tl.constexpr, SPLITS: tl.constexpr,
     HAS_MEAN: tl.constexpr,
 ):
     """Merge the statistics of the splits of BLOCK_N rows; SPLITS is a power of 2."""
@@ -201,22 +144,12 @@ def merge_kernel(
 
 @triton.jit
 def gradient_tile(
-    logits,
-    rows,
-    row_mask,
-    classes,
-    class_mask,
-    target_ptr,
-    coef_ptr,
-    lse_ptr,
-    others_ptr,
-    target_grad_ptr,
-    mean_grad_ptr,
-    probability_ptr,
-    eps,
-    ACC: tl.constexpr,
-    HAS_MEAN: tl.constexpr,
-    FILTER: tl.constexpr,
+    input_ptr, weight_ptr, bias_ptr, rows, row_mask, classes, class_mask, target_ptr,
+    coef_ptr, lse_ptr, others_ptr, target_grad_ptr, mean_grad_ptr, probability_ptr, eps,
+    n_features, input_stride_n, input_stride_d, weight_stride_v, weight_stride_d,
+    BLOCK_N: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_MEAN: tl.constexpr, FILTER: tl.constexpr,
     SOFTCAP: tl.constexpr,
 ):
     """Gradient with respect to a tile of logits, and what the filter needs to know.
@@ -224,6 +157,11 @@ def gradient_tile(
     Returns the gradient, whether to use it, and the probability of the classes other
     than the target in the tile, (BLOCK_N,).
     """
+    logits = logits_tile(
+        input_ptr, weight_ptr, bias_ptr, rows, row_mask, classes, class_mask,
+        n_features, input_stride_n, input_stride_d, weight_stride_v, weight_stride_d,
+        BLOCK_N, BLOCK_V, BLOCK_D, ACC, PRECISION, UPCAST, HAS_BIAS, SOFTCAP,
+    )
     target = tl.load(target_ptr + rows, mask=row_mask, other=-1)
     lse = tl.load(lse_ptr + rows, mask=row_mask, other=0.0)
     others = tl.load(others_ptr + rows, mask=row_mask, other=0.0)
@@ -255,41 +193,14 @@ def gradient_tile(
 
 @triton.jit
 def input_gradient_kernel(
-    input_ptr,
-    weight_ptr,
-    bias_ptr,
-    target_ptr,
-    coef_ptr,
-    order_ptr,
-    lse_ptr,
-    others_ptr,
-    target_grad_ptr,
-    mean_grad_ptr,
-    probability_ptr,
-    out_ptr,
-    mass_ptr,
-    kept_ptr,
-    n_rows,
-    n_classes,
-    n_features,
-    input_stride_n,
-    input_stride_d,
-    weight_stride_v,
-    weight_stride_d,
-    classes_a_split,
-    eps,
-    BLOCK_N: tl.constexpr,
-    BLOCK_V: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-    UPCAST: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
-    HAS_MEAN: tl.constexpr,
-    HAS_ORDER: tl.constexpr,
-    FILTER: tl.constexpr,
-    WRITE: tl.constexpr,
-    SOFTCAP: tl.constexpr,
+    input_ptr, weight_ptr, bias_ptr, target_ptr, coef_ptr, order_ptr, lse_ptr,
+    others_ptr, target_grad_ptr, mean_grad_ptr, probability_ptr, out_ptr, mass_ptr,
+    kept_ptr, n_rows, n_classes, n_features, input_stride_n, input_stride_d,
+    weight_stride_v, weight_stride_d, classes_a_split, eps, BLOCK_N: tl.constexpr,
+    BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr,
+    PRECISION: tl.constexpr, UPCAST: tl.constexpr, HAS_BIAS: tl.constexpr,
+    HAS_MEAN: tl.constexpr, HAS_ORDER: tl.constexpr, FILTER: tl.constexpr,
+    WRITE: tl.constexpr, SOFTCAP: tl.constexpr,
 ):
     """Add G W to BLOCK_N rows of zeros, over one split of the classes.
 
@@ -309,66 +220,21 @@ def input_gradient_kernel(
         positions = start + tl.arange(0, BLOCK_V)
         class_mask = positions < n_classes
         classes = positions_to_classes(order_ptr, positions, class_mask, HAS_ORDER)
-        logits = logits_tile(
-            input_ptr,
-            weight_ptr,
-            bias_ptr,
-            rows,
-            row_mask,
-            classes,
-            class_mask,
-            n_features,
-            input_stride_n,
-            input_stride_d,
-            weight_stride_v,
-            weight_stride_d,
-            BLOCK_N,
-            BLOCK_V,
-            BLOCK_D,
-            ACC,
-            PRECISION,
-            UPCAST,
-            HAS_BIAS,
-            SOFTCAP,
-        )
         gradient, keep, mass = gradient_tile(
-            logits,
-            rows,
-            row_mask,
-            classes,
-            class_mask,
-            target_ptr,
-            coef_ptr,
-            lse_ptr,
-            others_ptr,
-            target_grad_ptr,
-            mean_grad_ptr,
-            probability_ptr,
-            eps,
-            ACC,
-            HAS_MEAN,
-            FILTER,
-            SOFTCAP,
+            input_ptr, weight_ptr, bias_ptr, rows, row_mask, classes, class_mask,
+            target_ptr, coef_ptr, lse_ptr, others_ptr, target_grad_ptr, mean_grad_ptr,
+            probability_ptr, eps, n_features, input_stride_n, input_stride_d,
+            weight_stride_v, weight_stride_d, BLOCK_N, BLOCK_V, BLOCK_D, ACC, PRECISION,
+            UPCAST, HAS_BIAS, HAS_MEAN, FILTER, SOFTCAP,
         )
         if keep:
             kept_mass += mass
             n_kept += 1
             if WRITE:
                 add_product(
-                    gradient,
-                    weight_ptr,
-                    classes,
-                    class_mask,
-                    weight_stride_v,
-                    weight_stride_d,
-                    out_ptr,
-                    rows,
-                    row_mask,
-                    n_features,
-                    BLOCK_D,
-                    ACC,
-                    PRECISION,
-                    UPCAST,
+                    gradient, weight_ptr, classes, class_mask, weight_stride_v,
+                    weight_stride_d, out_ptr, rows, row_mask, n_features, BLOCK_D, ACC,
+                    PRECISION, UPCAST,
                 )
     if FILTER:
         tl.store(mass_ptr + split * n_rows + rows, kept_mass, mask=row_mask)
@@ -378,42 +244,14 @@ def input_gradient_kernel(
 
 @triton.jit
 def weight_gradient_kernel(
-    input_ptr,
-    weight_ptr,
-    bias_ptr,
-    target_ptr,
-    coef_ptr,
-    order_ptr,
-    lse_ptr,
-    others_ptr,
-    target_grad_ptr,
-    mean_grad_ptr,
-    probability_ptr,
-    out_ptr,
-    bias_out_ptr,
-    n_rows,
-    first_class,
-    last_class,
-    n_features,
-    input_stride_n,
-    input_stride_d,
-    weight_stride_v,
-    weight_stride_d,
-    rows_a_split,
-    eps,
-    BLOCK_N: tl.constexpr,
-    BLOCK_V: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-    UPCAST: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
-    HAS_MEAN: tl.constexpr,
-    HAS_ORDER: tl.constexpr,
-    FILTER: tl.constexpr,
-    WRITE: tl.constexpr,
-    WRITE_BIAS: tl.constexpr,
-    SOFTCAP: tl.constexpr,
+    input_ptr, weight_ptr, bias_ptr, target_ptr, coef_ptr, order_ptr, lse_ptr,
+    others_ptr, target_grad_ptr, mean_grad_ptr, probability_ptr, out_ptr, bias_out_ptr,
+    n_rows, first_class, last_class, n_features, input_stride_n, input_stride_d,
+    weight_stride_v, weight_stride_d, rows_a_split, eps, BLOCK_N: tl.constexpr,
+    BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr,
+    PRECISION: tl.constexpr, UPCAST: tl.constexpr, HAS_BIAS: tl.constexpr,
+    HAS_MEAN: tl.constexpr, HAS_ORDER: tl.constexpr, FILTER: tl.constexpr,
+    WRITE: tl.constexpr, WRITE_BIAS: tl.constexpr, SOFTCAP: tl.constexpr,
 ):
     """Add G^T E to BLOCK_V rows of zeros, over one split of the rows; sum G.
 
@@ -435,65 +273,20 @@ def weight_gradient_kernel(
     for start in range(first, last, BLOCK_N):
         rows = (start + tl.arange(0, BLOCK_N)).to(tl.int64)
         row_mask = rows < n_rows
-        logits = logits_tile(
-            input_ptr,
-            weight_ptr,
-            bias_ptr,
-            rows,
-            row_mask,
-            classes,
-            class_mask,
-            n_features,
-            input_stride_n,
-            input_stride_d,
-            weight_stride_v,
-            weight_stride_d,
-            BLOCK_N,
-            BLOCK_V,
-            BLOCK_D,
-            ACC,
-            PRECISION,
-            UPCAST,
-            HAS_BIAS,
-            SOFTCAP,
-        )
         gradient, keep, _mass = gradient_tile(
-            logits,
-            rows,
-            row_mask,
-            classes,
-            class_mask,
-            target_ptr,
-            coef_ptr,
-            lse_ptr,
-            others_ptr,
-            target_grad_ptr,
-            mean_grad_ptr,
-            probability_ptr,
-            eps,
-            ACC,
-            HAS_MEAN,
-            FILTER,
-            SOFTCAP,
+            input_ptr, weight_ptr, bias_ptr, rows, row_mask, classes, class_mask,
+            target_ptr, coef_ptr, lse_ptr, others_ptr, target_grad_ptr, mean_grad_ptr,
+            probability_ptr, eps, n_features, input_stride_n, input_stride_d,
+            weight_stride_v, weight_stride_d, BLOCK_N, BLOCK_V, BLOCK_D, ACC, PRECISION,
+            UPCAST, HAS_BIAS, HAS_MEAN, FILTER, SOFTCAP,
         )
         if keep:
             bias_gradient += tl.sum(gradient, 0)
             if WRITE:
                 add_product(
-                    tl.trans(gradient),
-                    input_ptr,
-                    rows,
-                    row_mask,
-                    input_stride_n,
-                    input_stride_d,
-                    out_ptr,
-                    places.to(tl.int64),
-                    class_mask,
-                    n_features,
-                    BLOCK_D,
-                    ACC,
-                    PRECISION,
-                    UPCAST,
+                    tl.trans(gradient), input_ptr, rows, row_mask, input_stride_n,
+                    input_stride_d, out_ptr, places.to(tl.int64), class_mask,
+                    n_features, BLOCK_D, ACC, PRECISION, UPCAST,
                 )
     if WRITE_BIAS:
         tl.store(bias_out_ptr + places, bias_gradient, mask=class_mask)
@@ -501,20 +294,9 @@ def weight_gradient_kernel(
 
 @triton.jit
 def add_product(
-    left,
-    right_ptr,
-    inner,
-    inner_mask,
-    right_stride_n,
-    right_stride_d,
-    out_ptr,
-    rows,
-    row_mask,
-    n_features,
-    BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-    UPCAST: tl.constexpr,
+    left, right_ptr, inner, inner_mask, right_stride_n, right_stride_d, out_ptr, rows,
+    row_mask, n_features, BLOCK_D: tl.constexpr, ACC: tl.constexpr,
+    PRECISION: tl.constexpr, UPCAST: tl.constexpr,
 ):
     """Add left @ right[inner] to rows of a result that only this program writes."""
     for start in range(0, n_features, BLOCK_D):

@@ -203,7 +203,7 @@ class ShardedTerms:
     """
 
     def __init__(self, shards, impl):
-        self._shards, self._impl = shards, impl
+        self.shards, self.impl = shards, impl
 
     def forward(self, features, weight, bias, task):
         """Compute the terms; see `_recompute.forward`.
@@ -218,16 +218,7 @@ class ShardedTerms:
         nll, lse, smooth : Tensor of shape (N,)
             As there, the same on all ranks.
         """
-        shard = self._shard(features, weight, bias, task, (False,) * 3)
-        walk, terms = shard.walk, []
-        for _, chunk in shard.blocks():
-            merged = self._shards.merge(shard.statistics(chunk))
-            terms.append(_terms(merged, walk.smoothing))
-        n_terms = 2 if walk.smoothing is None else 3
-        terms = [torch.cat(of_chunks) for of_chunks in list(zip(*terms))[:n_terms]]
-        terms = terms or [walk.zeros(0)] * n_terms
-        _check_finite(self._shards, terms[0], input=features, weight=weight, bias=bias)
-        return (*(walk.spread(term) for term in terms), None)[:3]
+        return _terms_of_rows(features, weight, bias, task, self)
 
     def backward(self, features, weight, bias, task, terms, derivatives, needs):
         """Compute the gradients; see `_recompute.backward`.
@@ -242,19 +233,54 @@ class ShardedTerms:
         list of Tensor or None
             The gradients.
         """
-        shard = self._shard(features, weight, bias, task, needs)
-        walk = shard.walk
-        nll, lse = (walk.pick(term) for term in terms[:2])
-        factors = RowFactors.of(*map(walk.pick, derivatives), walk.smoothing)
-        for rows, chunk in shard.blocks():
-            shard.prepare(chunk)
-            shard.add(rows, chunk, nll[rows], lse[rows], factors.take(rows))
-        return _gradients(shard, self._shards, factors.smooth, needs)
+        return _gradients_of_terms(
+            features, weight, bias, task, terms, derivatives, needs, self
+        )
 
-    def _shard(self, features, weight, bias, task, needs):
+    def shard(self, features, weight, bias, task, needs):
+        """Return this rank's part.
+
+        Parameters
+        ----------
+        features, weight, bias, task, needs
+            As of `backward`.
+
+        Returns
+        -------
+        Shard
+            The part.
+        """
         counts = task.target != IGNORED
-        make = _shard(self._impl, weight)
-        return make(features, weight, bias, task, self._shards, counts, needs)
+        make = _shard(self.impl, weight)
+        return make(features, weight, bias, task, self.shards, counts, needs)
+
+
+@without_autocast
+def _terms_of_rows(features, weight, bias, task, sharded):
+    shard = sharded.shard(features, weight, bias, task, (False,) * 3)
+    walk, terms = shard.walk, []
+    for _, chunk in shard.blocks():
+        merged = sharded.shards.merge(shard.statistics(chunk))
+        terms.append(_terms(merged, walk.smoothing))
+    n_terms = 2 if walk.smoothing is None else 3
+    terms = [torch.cat(of_chunks) for of_chunks in list(zip(*terms))[:n_terms]]
+    terms = terms or [walk.zeros(0)] * n_terms
+    _check_finite(sharded.shards, terms[0], input=features, weight=weight, bias=bias)
+    return (*(walk.spread(term) for term in terms), None)[:3]
+
+
+@without_autocast
+def _gradients_of_terms(
+    features, weight, bias, task, terms, derivatives, needs, sharded
+):
+    shard = sharded.shard(features, weight, bias, task, needs)
+    walk = shard.walk
+    nll, lse = (walk.pick(term) for term in terms[:2])
+    factors = RowFactors.of(*map(walk.pick, derivatives), walk.smoothing)
+    for rows, chunk in shard.blocks():
+        shard.prepare(chunk)
+        shard.add(rows, chunk, nll[rows], lse[rows], factors.take(rows))
+    return _gradients(shard, sharded.shards, factors.smooth, needs)
 
 
 def _shard(impl, weight):

@@ -43,7 +43,7 @@ class Walk:
         self._inputs = features, weight, bias
         self.features = self.pick(features)
         self.task = task if self._rows is None else task.take(self._rows)
-        self._size = max(1, min(task.rows_of_chunk(weight), len(self.features)))
+        self._size = _even_size(len(self.features), task.rows_of_chunk(weight))
         self.head = TiledHead(weight, bias, task.softcap, self._size)
         self.smoothing = self.filtering = None
         if task.smoothing is not None:
@@ -138,13 +138,13 @@ class Walk:
             What the cap of the logits multiplies the gradient by.
         """
         tile, (rows, columns) = self.head.tiles[i], chunk.places[i]
-        scale = norm * factors.softmax.unsqueeze(1)
+        alpha = factors.softmax.unsqueeze(1)
         smooth = None
         if self.smoothing is not None:
             smooth = self.smoothing.taken(factors.smooth, tile)
         add_part(
             sums,
-            Part(S, norm, scale, chunk.features, self.head.weight[tile]),
+            Part(S, norm, alpha, chunk.features, self.head.weight[tile]),
             Targets(rows, columns, entries[rows]),
             slope,
             smooth,
@@ -169,3 +169,9 @@ class Walk:
         if pairs[0] is not None:
             pairs[0] = self.spread(pairs[0])
         return pairs
+
+
+def _even_size(n_rows, most):
+    """Rows of a chunk if all have about as many: a last one of few rows would cost."""
+    n_chunks = max(1, -(-n_rows // most))
+    return max(1, -(-n_rows // n_chunks))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -14,8 +13,8 @@ from ..linear_model._probability import log_probabilities, probabilities
 from ._net import class_indices
 from ._prediction import check_k, concatenated
 
-# Logits that are held at once, 64 MiB in float64, or those of one row.
-_LOGITS_AT_ONCE = 2**23
+# Logits that are held at once, 16 MiB in float64, or those of one row.
+_LOGITS_AT_ONCE = 2**21
 
 
 class BlockPredictionMixin:
@@ -133,7 +132,8 @@ class BlockPredictionMixin:
         for logits in self._blocks(X):
             rows = np.arange(len(logits))
             own = logits[rows, indices[start + rows]]
-            losses.append(logsumexp(logits, axis=1) - own)
+            total = torch.from_numpy(logits).logsumexp(dim=1).numpy()
+            losses.append(total - own)
             start += len(logits)
         return float(np.average(np.concatenate(losses), weights=sample_weight))
 

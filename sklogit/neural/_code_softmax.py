@@ -101,6 +101,7 @@ class CodeSoftmax:
         value = 0.0
         columns = np.ascontiguousarray(codebook.T, dtype=self.X.dtype)
         bias = bias.astype(self.X.dtype)
+        least = 0.9 * np.log(np.finfo(self.X.dtype).tiny)
         for rows in row_blocks(self.X.shape[0], self.n_codes):
             X, target = self.X[rows], self.target[rows]
             scores = np.asarray(X @ columns)
@@ -108,6 +109,8 @@ class CodeSoftmax:
             scores -= scores.max(axis=1, keepdims=True)
             places = np.arange(len(target)), target
             losses = -scores[places]
+            # Denormal exponentials would make the products several times as slow.
+            np.maximum(scores, least, out=scores)
             np.exp(scores, out=scores)
             totals = scores.sum(axis=1)
             losses += np.log(totals)

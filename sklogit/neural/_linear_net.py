@@ -7,14 +7,23 @@ from skorch.callbacks import Callback
 from ..heads import LinearHead
 from ._logit_classifier import LogitClassifier
 
-# After so many epochs without an improvement the learning rate is divided by the factor;
-# the next time after so many reductions the training ends.
+# After so many epochs without an improvement the learning rate is divided, and after so
+# many reductions the training ends instead.
 _PATIENCE, _FACTOR, _REDUCTIONS = 3, 5.0, 3
 _ROWS_OF_A_BATCH = 512
 
 
+class _Objective(Callback):
+    """Record the objective: loss, which alone may rise in the end, and penalty."""
+
+    def on_epoch_end(self, net, **kwargs):
+        weight = net.head_.weight.detach()
+        penalty = _group_of_weights(net)["weight_decay"] * float(weight.square().sum())
+        net.history.record("objective", net.history[-1, "train_loss"] + 0.5 * penalty)
+
+
 class _Anneal(Callback):
-    """Reduce the learning rate when the loss stands still, and stop in the end."""
+    """Reduce the learning rate when nothing is gained, and stop in the end."""
 
     def __init__(self, tol):
         self.tol = tol
@@ -25,9 +34,9 @@ class _Anneal(Callback):
         self.ended_ = False
 
     def on_epoch_end(self, net, **kwargs):
-        loss = net.history[-1, "train_loss"]
-        self.n_misses_ = 0 if loss < self.best_ - self.tol else self.n_misses_ + 1
-        self.best_ = min(self.best_, loss)
+        value = net.history[-1, "objective"]
+        self.n_misses_ = 0 if value < self.best_ - self.tol else self.n_misses_ + 1
+        self.best_ = min(self.best_, value)
         if self.n_misses_ < _PATIENCE:
             return
         self.n_misses_ = 0
@@ -49,8 +58,8 @@ class _Report(Callback):
         self.ended_ = False
 
     def on_epoch_end(self, net, **kwargs):
-        losses = net.history[:, "train_loss"]
-        if self.report(losses, lambda: coefficients_of(net)):
+        curve = net.history[:, "objective"]
+        if self.report(curve, lambda: coefficients_of(net)):
             self.ended_ = True
             raise KeyboardInterrupt
 
@@ -59,7 +68,7 @@ class _Report(Callback):
         return vars(self) | {"report": _nothing}
 
 
-def _nothing(losses, coefficients):
+def _nothing(curve, coefficients):
     return False
 
 
@@ -79,8 +88,8 @@ def linear_net(estimator, coef, intercept, penalty, *, max_epochs, report=_nothi
     max_epochs : int
         Most epochs.
     report : callable, default=_nothing
-        Called after each epoch with all losses and a function that returns the
-        coefficients; a true value ends the training.
+        Called after each epoch with the objectives so far and a function that returns
+        the coefficients; a true value ends the training.
 
     Returns
     -------
@@ -108,6 +117,7 @@ def linear_net(estimator, coef, intercept, penalty, *, max_epochs, report=_nothi
         dtype=coef.dtype.name,
         classes=np.arange(n_classes),
         callbacks=[
+            ("objective", _Objective()),
             ("report", _Report(report)),
             ("anneal", _Anneal(estimator.tol)),
         ],
@@ -125,7 +135,11 @@ def set_penalty(net, penalty):
     penalty : float
         Factor of half the squared norm of the weights.
     """
-    net.optimizer_.param_groups[0]["weight_decay"] = penalty
+    _group_of_weights(net)["weight_decay"] = penalty
+
+
+def _group_of_weights(net):
+    return net.optimizer_.param_groups[0]
 
 
 def coefficients_of(net):

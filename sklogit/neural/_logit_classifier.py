@@ -5,6 +5,7 @@ from skorch import NeuralNetClassifier
 from skorch.utils import to_device, to_tensor
 from torch import nn
 
+from ..losses import AnyLoss
 from ._batch_policy import make_batch_policy
 from ._composition import HeadOfLoss, batch_loss, check_composition, owns_head
 from ._net import (
@@ -298,8 +299,11 @@ class LogitClassifier(
         self.loss_ = self.initialized_instance(loss, self.get_params_for("loss"))
         check_is_module("loss", self.loss_)
         self.loss_.to(device=self.device, dtype=self.torch_dtype_)
-        if self.head is None and owns_head(self.loss_):
-            self.module_.head = HeadOfLoss(self.loss_)
+        if isinstance(self.loss_, AnyLoss):
+            self.loss_.reset_running_counts()  # of other data, if it was an instance
+        if self.head is None:
+            own = owns_head(self.loss_)
+            self.module_.head = HeadOfLoss(self.loss_) if own else nn.Identity()
         check_composition(self.loss_, self.head_)
         features = vars(self).pop("features_", None)
         if features is not None and self._n_outputs():
@@ -468,7 +472,7 @@ class LogitClassifier(
                 yield batch
 
     def _n_outputs(self):
-        try:
-            return len(self._labels)
-        except AttributeError:
-            return None
+        labels = self.classes
+        if labels is None:
+            labels = getattr(self, "classes_inferred_", None)
+        return None if labels is None else len(labels)

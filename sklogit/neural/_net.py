@@ -1,5 +1,6 @@
 """What nets trained by skorch share."""
 
+import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -74,6 +75,13 @@ def class_indices(y, classes):
         raise ValueError(f"y contains labels {unknown} that are not in {classes}.")
     sorter = np.argsort(classes)
     return sorter[np.searchsorted(classes, y, sorter=sorter)].astype(np.int64)
+
+
+def check_labels(y):
+    """Raise an error if y are no class labels; many of them are no reason to warn."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")
+        check_classification_targets(y)
 
 
 @contextmanager
@@ -225,7 +233,7 @@ class ClassNetMixin(ArrayNetMixin):
             X, y = dict(X), to_numpy(y) if isinstance(y, torch.Tensor) else np.array(y)
         else:
             X, y = self._validated(X, y, reset=fresh)
-        check_classification_targets(y)
+        check_labels(y)
         if fresh:
             self.classes_inferred_ = np.unique(y if classes is None else classes)
         self._check_classes(y)

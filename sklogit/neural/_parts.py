@@ -1,21 +1,18 @@
 """The parts of a LogitClassifier: found by name, and made for the data."""
 
 import inspect
-from importlib import import_module
 
 import torch
 from torch import nn
 
-# Names of parts, and where they are. Modules load when a part is asked for.
-HEADS = {
-    "linear": "sklogit.heads:LinearHead",
-    "cosine": "sklogit.heads:CosineHead",
-    "vq": "sklogit.heads:VQLogitsHead",
-}
+from ..heads import CosineHead, LinearHead, VQLogitsHead
+from ..losses import AnyLoss, LinearCrossEntropyLoss
+
+HEADS = {"linear": LinearHead, "cosine": CosineHead, "vq": VQLogitsHead}
 LOSSES = {
-    "cross_entropy": "torch.nn:CrossEntropyLoss",
-    "linear_cross_entropy": "sklogit.losses:LinearCrossEntropyLoss",
-    "anyloss": "sklogit.losses:AnyLoss",
+    "cross_entropy": nn.CrossEntropyLoss,
+    "linear_cross_entropy": LinearCrossEntropyLoss,
+    "anyloss": AnyLoss,
 }
 # What a part may call the number of classes in its constructor.
 NUMBERS_OF_CLASSES = ("num_classes", "n_classes", "out_features")
@@ -79,7 +76,7 @@ def part_of_name(role, value, registry):
     value : str or object
         A name, or the part itself.
     registry : dict
-        Places by name.
+        Parts by name.
 
     Returns
     -------
@@ -98,8 +95,7 @@ def part_of_name(role, value, registry):
             f"{role} must be one of {sorted(registry)}, a class or an instance, got "
             f"{value!r}."
         )
-    package, _, name = registry[value].partition(":")
-    return getattr(import_module(package), name)
+    return registry[value]
 
 
 def check_is_module(role, made):

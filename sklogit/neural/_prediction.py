@@ -12,8 +12,8 @@ from skorch.utils import is_dataset, to_numpy
 from ._composition import as_rows, nll_of_rows
 from ._net import split_weight
 
-# Logits that are held at once, 32 MiB in float32, or those of one row.
-_LOGITS_AT_ONCE = 2**23
+# Logits that are held at once, 16 MiB in float32, or those of one row.
+_LOGITS_AT_ONCE = 2**22
 
 
 class LogitPredictionMixin:
@@ -144,7 +144,7 @@ class LogitPredictionMixin:
             features = self.evaluation_step(batch)
             features, target, weight = as_rows(features, batch[1], weight)
             kept = target != -100
-            weight = kept.double() if weight is None else weight * kept
+            weight = (kept.double() if weight is None else weight * kept).cpu()
             target = torch.where(kept, target, 0).to(self.device)
             nll = self._in_blocks(
                 lambda rows, target: nll_of_rows(self.head_, rows, target),
@@ -171,7 +171,7 @@ class LogitPredictionMixin:
             yield to_numpy(values.reshape(*features.shape[:-1], *values.shape[1:]))
 
     def _in_blocks(self, function, features, *others):
-        n_rows = max(1, _LOGITS_AT_ONCE // len(self._labels))
+        n_rows = max(1, _LOGITS_AT_ONCE // self._n_outputs())
         self.head_.eval()
         with torch.no_grad():
             blocks = zip(*(rows.split(n_rows) for rows in (features, *others)))

@@ -232,7 +232,7 @@ class DenseSoftmax(_Softmax):
         self.shape = n_classes, X.shape[1]
         self.X = _tensor(X)
         self.y = torch.from_numpy(y)
-        self.weight = None if weight is None else torch.from_numpy(weight)
+        self.weight = None if weight is None else _tensor(weight)
 
     def _loss(self, W, b, of_W, of_b):
         W = W.detach().requires_grad_()
@@ -340,6 +340,8 @@ def _single(values):
 
 
 def _tensor(X):
+    if min(X.strides) < 0:  # which torch does not have
+        X = np.ascontiguousarray(X)
     with warnings.catch_warnings():
         # Memory-mapped rows cannot be written to, and are not.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")

@@ -58,7 +58,7 @@ class VQLogitsClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     n_codes : int or float, default=None
         Most codes: their number, or a part of the classes. None is the smaller of 256
         and the number of classes. With as many codes as classes it is plain softmax
-        regression.
+        regression. Not used with codes in `mapping`.
     mapping : str or array-like of shape (n_classes,), default="weighted_kmeans"
         Code of each class, in sorted order, or how to choose it. "weighted_kmeans"
         clusters, with the weights of the classes, in the metric of the error of the

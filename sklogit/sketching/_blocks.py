@@ -9,7 +9,8 @@ from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.utils import assert_all_finite
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import threadpool_limits
+
+from .._blas_threads import one_blas_thread
 
 # A block is used several times: for a copy of it, for its Gram matrix, for scores and
 # gradient. At this size the later times come from the cache.
@@ -123,10 +124,13 @@ class ArrayRows:
         edges = edges[: np.searchsorted(edges, self.n_rows) + 1]
         first_index, n_blocks = first_row // step, len(edges) - 1
         n_parts = max(1, min(effective_n_jobs(self.n_jobs), n_blocks))
+        # Products of blocks that fit the cache are too small for more threads of BLAS,
+        # which on a busy machine wait for each other a hundred times as long.
         if n_parts == 1 or self.on_rows is not None:
-            return self._sum_blocks(reduction, edges, first_index, offset)
+            with one_blas_thread:
+                return self._sum_blocks(reduction, edges, first_index, offset)
         cuts = np.linspace(0, n_blocks, n_parts + 1).astype(int)
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread:
             totals = Parallel(n_jobs=n_parts, require="sharedmem")(
                 delayed(self._sum_blocks)(
                     reduction,
@@ -154,6 +158,15 @@ class ArrayRows:
         X = X.toarray() if sparse.issparse(X) else np.asarray(X)
         weight = None if self.weight is None else self.weight[every]
         return X, self.y[every], weight
+
+    def largest_weight(self):
+        """Return the largest weight."""
+        return 1.0 if self.weight is None else float(self.weight.max())
+
+    def scale_weights(self, factor):
+        """Multiply the weights."""
+        weight = np.ones(self.n_rows) if self.weight is None else self.weight
+        self.weight = weight * factor
 
     def check_finite(self):
         """Raise ValueError if X has NaN or infinity."""

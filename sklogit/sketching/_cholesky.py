@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from ._frame import make_frame
+from ._frame import make_frame, rescaled
 from ._normal_factor import factor_moments
 from ._preconditioner import sketch_preconditioner
 from ._rank import rank_tolerance
 from ._refinement import EPS, refine
-from ._sums import Moments
+from ._sums import Moments, SumsOverflow
 from ._truncation import without_noise
 
 EPS_OF = {np.dtype(t): float(np.finfo(t).eps) / 2 for t in (np.float32, np.float64)}
@@ -62,6 +62,7 @@ def solve_preconditioned_cholesky(problem, frame, dtype=np.float32, sketch_size=
     factor = _factor(problem, preconditioner.frame, dtype, preconditioner.lengths)
     if factor is None:
         return None
+    factor.null = preconditioner.null
     factor = without_noise(factor, preconditioner.inverse, _tolerance(problem))
     solution = refine(problem, factor, "preconditioned_cholesky")
     if solution is not None:
@@ -78,7 +79,7 @@ def _factor(problem, frame, dtype, lengths=None):
     moments = rows.sum(Moments(frame, n_columns, rows.n_targets, dtype))
     if not all(np.isfinite(m).all() for m in moments):
         rows.check_finite()
-        return None
+        raise SumsOverflow
     factor = factor_moments(
         moments, frame, problem.alpha, problem.fit_intercept, EPS_OF[dtype], lengths
     )
@@ -100,4 +101,7 @@ def frame_of(problem, dtype=np.float64, size=None):
     size = size or max(256, 4 * problem.n_columns)
     sample = problem.rows.sample(size)
     is_sparse = problem.rows.density < 1
-    return make_frame(sample, dtype, problem.fit_intercept, is_sparse), sample
+    frame = make_frame(sample, dtype, problem.fit_intercept, is_sparse)
+    if problem.sizes is not None:
+        frame = rescaled(frame, *problem.sizes)
+    return frame, sample

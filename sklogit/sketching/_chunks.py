@@ -5,6 +5,12 @@ import numpy as np
 from ._blocks import ArrayRows, add_totals
 
 
+def refuse_no_weight(n_counted):
+    """Raise ValueError if no row has a positive weight; single chunks may have none."""
+    if not n_counted:
+        raise ValueError("sample_weight must be positive for one row at least.")
+
+
 class ChunkRows:
     """Rows that a function yields chunk by chunk, as often as it is called.
 
@@ -25,7 +31,7 @@ class ChunkRows:
 
     def __init__(self, make_chunks, n_jobs=None):
         self._make_chunks, self._n_jobs = make_chunks, n_jobs
-        self.n_rows = None
+        self.n_rows, self._factor = None, 1.0
         first = next(self._chunks(), None)
         if first is None:
             raise ValueError("X yields no chunk: it must return a new iterator.")
@@ -49,11 +55,20 @@ class ChunkRows:
                 "must return a new iterator over the same rows in each call."
             )
         self.n_rows, self.n_counted = n_rows, n_counted
+        refuse_no_weight(n_counted)
         return total
 
     def sample(self, size):
         """Return about `size` rows of the first chunk."""
         return self._first.sample(size)
+
+    def largest_weight(self):
+        """Return the largest weight of the first chunk."""
+        return self._first.largest_weight()
+
+    def scale_weights(self, factor):
+        """Multiply the weights."""
+        self._factor = factor
 
     def check_finite(self):
         """Do nothing: chunks are checked as they come."""
@@ -63,6 +78,7 @@ class ChunkRows:
         chunks = list(self._chunks())
         self.n_rows = sum(chunk.n_rows for chunk in chunks)
         self.n_counted = sum(chunk.n_counted for chunk in chunks)
+        refuse_no_weight(self.n_counted)
         parts = [chunk.gather() for chunk in chunks]
         X, y, weights = zip(*parts)
         if all(w is None for w in weights):
@@ -72,4 +88,7 @@ class ChunkRows:
 
     def _chunks(self):
         for X, y, weight in self._make_chunks():
-            yield ArrayRows(X, y, weight, self._n_jobs)
+            rows = ArrayRows(X, y, weight, self._n_jobs)
+            if self._factor != 1.0:
+                rows.scale_weights(self._factor)
+            yield rows

@@ -334,7 +334,8 @@ def _deviation(coef, half_widths, reference):
     if reference is None:
         return np.zeros_like(coef)
     # No coefficient is known better than to rounding, whatever its bar says.
-    rounding = np.finfo(np.float64).eps * np.abs(coef).max(axis=1, keepdims=True)
+    size = np.maximum(np.abs(coef), np.abs(reference)).max(axis=1, keepdims=True)
+    rounding = np.finfo(np.float64).eps * size
     width = np.maximum(half_widths, rounding)
     return np.divide(coef - reference, width, where=width > 0, out=np.zeros_like(coef))
 

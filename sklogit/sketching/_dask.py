@@ -104,6 +104,15 @@ class DaskRows:
         weight = None if self.weight is None else np.concatenate(weights)
         return np.concatenate(X), np.concatenate(y), weight
 
+    def largest_weight(self):
+        """Return the largest weight."""
+        return 1.0 if self.weight is None else float(self.weight.max())
+
+    def scale_weights(self, factor):
+        """Multiply the weights."""
+        weight = np.ones(self.n_rows) if self.weight is None else self.weight
+        self.__init__(self.X, self.y, weight * factor)
+
     def check_finite(self):
         """Raise ValueError if X or y has NaN or infinity."""
         check = self._dask.delayed(_check_block, pure=False)

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.linalg import eigvalsh
 from scipy.stats import norm, t
 
+from ._rank import column_norms
+
 # These take rows of an orthogonal matrix without replacement. The variance of what they
 # leave out is that of a finite population.
 WITHOUT_REPLACEMENT = {"block_srht", "srht", "dct"}
@@ -50,13 +52,6 @@ def implied_eps(n_columns, sketch_size, delta):
     """Return the eps whose sketch has this size, by the rule of `sketch_size`."""
     z = norm.isf(delta / (2 * n_columns))
     return float(z * np.sqrt(n_columns / (sketch_size - n_columns)))
-
-
-def row_norms(rows):
-    """Norms of rows whose squares may overflow or vanish."""
-    size = np.abs(rows).max(axis=1, initial=0.0)
-    scale = np.where(size > 0, size, 1.0)
-    return size * np.linalg.norm(rows / scale[:, np.newaxis], axis=1)
 
 
 def spectral_norm(P):
@@ -110,7 +105,7 @@ def error_bars(solution, fit_intercept, delta, n_rows):
     ErrorBars
         The errors.
     """
-    lengths = row_norms(solution.root[1:])[:, np.newaxis]
+    lengths = column_norms(solution.root[1:].T)[:, np.newaxis]
     p, n_columns = len(lengths), solution.rank + fit_intercept
     freedom, m = solution.degrees_of_freedom, solution.sketch_size
     simultaneous = single = shrunk = 1.0
@@ -121,9 +116,10 @@ def error_bars(solution, fit_intercept, delta, n_rows):
         # The inverse of a sketched covariance is larger on average than that of all.
         shrunk = max(m - n_columns - 1, 0) / m
     left = n_rows - n_columns
-    variance = solution.residual_norm**2 / left if left > 0 else np.nan
-    with np.errstate(invalid="ignore"):
-        coef_error = np.nan_to_num(simultaneous * solution.error * lengths, nan=0.0)
+    deviation = solution.residual_norm / left**0.5 if left > 0 else np.nan
+    with np.errstate(over="ignore", invalid="ignore"):
+        coef_error = simultaneous * solution.error * lengths + solution.null_error
+    coef_error[np.isnan(coef_error)] = np.inf
     bound = coef_error.max(axis=0, initial=0.0)
     if freedom and n_columns:
         eps = implied_eps(n_columns, m, delta)
@@ -131,7 +127,7 @@ def error_bars(solution, fit_intercept, delta, n_rows):
         bound = eps / np.sqrt(n_columns) * solution.residual_norm * size
     return ErrorBars(
         coef_error=coef_error,
-        coef_std_error=np.sqrt(variance * shrunk) * lengths,
+        coef_std_error=deviation * shrunk**0.5 * lengths,
         linf_bound=bound,
         row_error=single * solution.error,
     )

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import svd
 
-from ._rank import rank_tolerance, smallest_singular_value
+from ._rank import column_norms, rank_tolerance, smallest_singular_value
 from ._solution import Solution
 
 
@@ -34,18 +34,23 @@ def solve_exactly(problem):
         y = y - y_mean
     root = np.sqrt(weight)[:, np.newaxis]
     X, y = X * root, y * root
-    U, s, Vt = svd(X, full_matrices=False, check_finite=False)
+    # Coefficients of columns that are zero must not get rounding of the others.
+    live = X.any(axis=0)
+    U, s, Vt = svd(X[:, live], full_matrices=False, check_finite=False)
     tolerance = rank_tolerance(X.shape[1], problem.rows.dtype)
     noise = smallest_singular_value(
         s.max(initial=0.0), weight.sum(), first + mean, tolerance
     )
     # Of X above sqrt(alpha) times the identity; zeros need no division.
-    kept = (np.hypot(s, np.sqrt(problem.alpha)) > noise) & (s > 0)
-    U, s, V = U[:, kept], s[kept], Vt[kept].T
-    coef = V @ ((U.T @ y) / (s + problem.alpha / s)[:, np.newaxis])
-    residual = np.linalg.norm(y - X @ coef, axis=0)
+    stacked = np.hypot(s, np.sqrt(problem.alpha))
+    kept = (stacked > noise) & (s > 0)
+    V = np.zeros((X.shape[1], int(kept.sum())))
+    V[live] = Vt[kept].T
+    U, s, stacked = U[:, kept], s[kept], stacked[kept]
+    coef = V @ ((U * (s / stacked)).T @ y / stacked[:, np.newaxis])
+    residual = column_norms(y - X @ coef)
     P = np.zeros((1 + len(V), 1 + len(s)))
-    P[1:, 1:] = V / np.hypot(s, np.sqrt(problem.alpha))
+    P[1:, 1:] = V / stacked
     if problem.fit_intercept:
         P[0, 0] = weight.sum() ** -0.5
         P[0, 1:] = -(first + mean) @ P[1:, 1:]

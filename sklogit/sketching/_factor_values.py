@@ -31,8 +31,9 @@ def factor_values(factors, n_used, mirror, dtype):
         for the products of the factors.
     """
     n_values = min(factors.width, factors.indices.shape[1])
-    kind = MatrixValues if n_values <= _MOST_BY_MATRIX else FastValues
-    return kind(factors, n_used, mirror, dtype)
+    shares_columns = np.count_nonzero(factors.signs[0]) > factors.width
+    fast = shares_columns or n_values > _MOST_BY_MATRIX
+    return (FastValues if fast else MatrixValues)(factors, n_used, mirror, dtype)
 
 
 class _Values:
@@ -97,7 +98,6 @@ class MatrixValues(_Values):
         return part.reshape(len(columns), -1)
 
     def _real_values(self, X):
-        X = X.toarray() if sparse.issparse(X) else X
         return np.split(X @ self._matrix, self._ends, axis=1)
 
 
@@ -113,6 +113,9 @@ class FastValues(_Values):
         self._sources = [self._source(rows) for rows in self.rows]
         self._matrices = hadamard_matrices(self._height, self.dtype)
         self._work = np.empty((factors.width, 0), dtype=self.dtype)
+        if mirror is not None:
+            normal = mirror.normal.astype(self.dtype)
+            self._normals = [P @ normal for P in self._placements]
 
     def _placement(self, q):
         matrix = self.factors.placement(q, self.dtype)
@@ -161,8 +164,7 @@ class FastValues(_Values):
         if sparse.issparse(placed):
             placed = placed.toarray(order="C")
         if shift is not None:
-            normal = self._placements[q] @ self.mirror.normal.astype(self.dtype)
-            np.multiply(normal[:, np.newaxis], shift, out=self._work)
+            np.multiply(self._normals[q][:, np.newaxis], shift, out=self._work)
             placed -= self._work
         return transform(placed, self._work, self._matrices)
 

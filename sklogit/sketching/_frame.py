@@ -188,6 +188,11 @@ def make_frame(sample, dtype, fit_intercept, is_sparse=False):
     )
 
 
+def rescaled(frame, sizes, y_sizes):
+    """Return a frame whose scales come from the sizes of columns in all rows."""
+    return replace(frame, scale=powers_of_two(sizes), y_scale=powers_of_two(y_sizes))
+
+
 def powers_of_two(size):
     """Powers of two near 1 / size; 1 where the size is zero."""
     size = np.where((size > 0) & np.isfinite(size), size, 1.0)

@@ -68,10 +68,11 @@ def kronecker_sketch(A1, A2, B, sketch_size, *, random_state=None):
     Notes
     -----
     One Kronecker product needs no sketch: with the QR decompositions of the factors,
-    :math:`\|(A_1 \otimes A_2) x - b\|` and :math:`\|(R_1 \otimes R_2) x - Q_1^\top B
-    Q_2\|` differ by a constant, and the exact solution takes less time than the
-    sketched one. The sketch is for designs that are sums of Kronecker products, or
-    several of them side by side.
+    :math:`\|(A_1 \otimes A_2) x - b\|^2` and :math:`\|(R_1 \otimes R_2) x - Q_1^\top B
+    Q_2\|^2` differ by a constant, and the exact solution takes less time than the
+    sketched one. The same holds for a few products side by side, with the QR
+    decompositions of all their first and all their second factors. The sketch is for
+    products so many that these have about as many columns as rows.
 
     The pairs of rows are drawn without replacement, and each row of the transforms is
     used equally often.

@@ -1,14 +1,12 @@
 """Least squares as a function of arrays."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import validate_params
 
 from ._regression import SketchedLinearRegression
-from ._sketch_rows import SKETCHES
-from ._solve import SOLVERS
 
 
 @dataclass
@@ -48,13 +46,14 @@ class SketchedLstsqResult:
 
 @validate_params(
     {
-        "A": ["array-like", "sparse matrix", callable],
-        "solver": [StrOptions({"sketch", *SOLVERS})],
-        "sketch": [StrOptions(set(SKETCHES))],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "eps": [Interval(Real, 0, None, closed="neither"), None],
-        "delta": [Interval(Real, 0, 1, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "A": ["array-like", "sparse matrix", callable, Iterator],
+        **{
+            name: constraint
+            for name, constraint in (
+                SketchedLinearRegression._parameter_constraints.items()
+            )
+            if name not in ("fit_intercept", "block_size")
+        },
     },
     prefer_skip_nested_validation=True,
 )
@@ -78,9 +77,9 @@ def sketched_lstsq(
 
     Parameters
     ----------
-    A : array-like, sparse matrix, dask array or callable
-        Matrix of shape (n_rows, n_columns), or a function that returns an iterator of
-        chunks (A, b) or (A, b, sample_weight). There is no intercept.
+    A : array-like, sparse matrix, dask array, iterator or callable
+        Matrix of shape (n_rows, n_columns), or an iterator of chunks (A, b) or (A, b,
+        sample_weight), or a function that returns one. There is no intercept.
     b : array-like of shape (n_rows,) or (n_rows, n_targets)
         Right-hand sides; None if A yields chunks.
     alpha : float, default=0.0

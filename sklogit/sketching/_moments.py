@@ -6,7 +6,7 @@ from scipy import sparse
 from ._blocks import ArrayRows
 from ._frame import make_frame
 from ._normal_factor import factor_moments
-from ._rank import rank_tolerance
+from ._rank import column_norms, rank_tolerance
 from ._refinement import EPS, ROUNDING_UNITS, Point, Rounding
 from ._solution import Solution
 from ._sums import Moments
@@ -76,6 +76,7 @@ class MomentStream:
             n_iter=1,
             root=floor.root,
             error=error / frame.y_scale,
+            null_error=np.outer(factor.null * np.ones(len(coef)), column_norms(coef)),
         )
 
     def _residual(self, point):

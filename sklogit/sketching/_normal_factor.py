@@ -26,13 +26,17 @@ class NormalFactor:
     total_weight : float
         The sum W of the weights.
     live : ndarray of bool of shape (n_columns,)
-        Columns that are not constant. The coefficients of the others are zero.
+        Columns that are not constant, or penalised. The coefficients of the others are
+        zero.
     lengths : ndarray of shape (n_features,)
         Norms of the columns of the frame before its transform.
     uncertainty : float
         Relative error that rounding of the moments may cause in solutions.
     has_intercept : bool
         Whether there is a constant column.
+    null : ndarray of shape (n_features,) or float
+        Part of the norm of the coefficients of X that rounding of the directions which
+        are left out may add to each of them.
     start : tuple of ndarray
         A first solution (u, constant).
     n_passes : int
@@ -48,6 +52,7 @@ class NormalFactor:
     lengths: np.ndarray
     uncertainty: float
     has_intercept: bool
+    null: np.ndarray | float = 0.0
     start: tuple = field(default=(None, None), repr=False)
     n_passes: int = 0
     is_direct = True
@@ -150,7 +155,7 @@ def factor_moments(moments, frame, alpha, has_intercept, eps, lengths=None):
             return None
     spread = np.diag(centred)
     # A constant column that is not exactly zero here is noise: not for this method.
-    live = raw > 0
+    live = (raw > 0) | (spread > 0)
     if (spread[live] <= 0).any():
         return None
     scale = np.sqrt(spread[live])

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import svd
 from scipy.linalg.lapack import dtrtri
 
-from ._rank import norm, rank_tolerance, smallest_singular_value
+from ._rank import column_norms, norm, rank_tolerance, smallest_singular_value
 from ._solution import Solution
 from ._triangular import triangular_root
 from ._truncation import is_full_rank
@@ -76,7 +76,12 @@ def solve_sketch(SA, n_targets, alpha, fit_intercept, dtype, variance_factor=1.0
     columns of A. For other dense sketches it is so nearly, as measured.
     """
     m, p = len(SA), SA.shape[1] - 1 - n_targets
-    R = triangular_root(SA)
+    R = triangular_root(SA) if np.isfinite(SA).all() else np.full((p, p), np.nan)
+    if not np.isfinite(R).all():
+        raise ValueError(
+            f"Sums of the values of X or y overflow in a sketch of type {SA.dtype}: "
+            "divide them by some number."
+        )
     first, mean, y_mean = R[0, 0], np.zeros(p), np.zeros(n_targets)
     inner, right = R[:, 1 : 1 + p], R[:, 1 + p :]
     has_intercept = fit_intercept and first != 0
@@ -86,7 +91,7 @@ def solve_sketch(SA, n_targets, alpha, fit_intercept, dtype, variance_factor=1.0
     tolerance = first**2, mean, rank_tolerance(p, dtype)
     basis, coordinates = _orthonormal_basis(inner, right, alpha, *tolerance)
     coef, rank = basis @ coordinates, basis.shape[1]
-    residual = np.linalg.norm(right - inner @ coef, axis=0)
+    residual = column_norms(right - inner @ coef)
     freedom = max(m - rank - fit_intercept, 0)
     deviation = (
         residual / np.sqrt(freedom) if freedom else np.where(residual, np.inf, 0)

@@ -17,7 +17,10 @@ _COLUMNS_PER_COMPONENT = 8
 _FEWEST_COLUMNS = 1024
 # All arrays of a block of rows together: part of the last-level cache.
 _BLOCK_BYTES = 1 << 21
-_FEWEST_ROWS = 16
+_FEWEST_ROWS = 64
+# Sparse rows that are narrower or fuller than this take less time as dense ones.
+_WIDEST_DENSE = 2048
+_DENSE_PART = 0.05
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,27 @@ class PolynomialSketch:
         block = _BlockFeatures(self, X.dtype)
         room = X.dtype.itemsize * (len(degrees) + block.values.room)
         step = max(_FEWEST_ROWS, _BLOCK_BYTES // room)
-        for start in range(0, len(out), step):
-            rows = slice(start, start + step)
-            block.write(self.coordinates(X[rows]), out[rows])
+        for start, rows in _row_blocks(X, step):
+            block.write(self.coordinates(rows), out[start : start + step])
         return out
+
+
+def _row_blocks(X, step):
+    """Pairs of first index and rows of every block, dense where that is faster."""
+    n_rows, n_features = X.shape
+    if not sparse.issparse(X):
+        for start in range(0, n_rows, step):
+            yield start, X[start : start + step]
+        return
+    dense = n_features <= _WIDEST_DENSE or X.nnz > _DENSE_PART * n_rows * n_features
+    # Slices of sparse matrices take long: many rows at once.
+    row_bytes = X.dtype.itemsize * n_features
+    n_steps = max(1, _BLOCK_BYTES // (row_bytes * step)) if dense else 1
+    for first in range(0, n_rows, n_steps * step):
+        rows = X[first : first + n_steps * step]
+        rows = rows.toarray() if dense else rows
+        for start in range(0, rows.shape[0], step):
+            yield first + start, rows[start : start + step] if n_steps > 1 else rows
 
 
 class _BlockFeatures:

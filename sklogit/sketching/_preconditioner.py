@@ -8,11 +8,11 @@ from scipy.linalg.lapack import dtrtri
 
 from ._frame import Frame
 from ._normal_factor import NormalFactor
-from ._rank import norm, rank_tolerance, smallest_singular_value
+from ._rank import column_norms, norm, rank_tolerance, smallest_singular_value
 from ._sketch_rows import make_operator
-from ._sums import Sketch
+from ._sums import Sketch, SumsOverflow
 from ._triangular import triangular_root
-from ._truncation import is_full_rank
+from ._truncation import is_full_rank, null_part
 
 # A sketch of m rows distorts norms by 1 +- sqrt(columns / m).
 _ROWS_PER_COLUMN = 4
@@ -41,6 +41,8 @@ class Preconditioner:
         Estimated mean of the transformed columns.
     total_weight : float
         Estimated sum of the weights.
+    null : ndarray of shape (n_features,) or float
+        As of `NormalFactor`.
     """
 
     frame: Frame
@@ -50,6 +52,7 @@ class Preconditioner:
     start: tuple
     mean: np.ndarray
     total_weight: float
+    null: np.ndarray | float = 0.0
 
     def factor(self, problem):
         """Return the factor of equations that take the sketch for the data."""
@@ -64,6 +67,7 @@ class Preconditioner:
             lengths=self.lengths,
             uncertainty=np.sqrt((rank + 1) / self.sketch_size),
             has_intercept=problem.fit_intercept,
+            null=self.null,
             start=self.start,
         )
 
@@ -101,6 +105,7 @@ def sketch_preconditioner(problem, frame, sketch_size=None, keep=_BELOW_TOLERANC
     SA = sketch.joined(rows.sum(sketch))
     if not np.isfinite(SA).all():
         rows.check_finite()
+        raise SumsOverflow
     return precondition(problem, frame, SA, keep)
 
 
@@ -119,31 +124,37 @@ def precondition(problem, frame, SA, keep=_BELOW_TOLERANCE):
     first, inner, right = R[0, 0], R[1 : 1 + p, 1 : 1 + p], R[: 1 + p, 1 + p :]
     mean = R[0, 1 : 1 + p] / first
     tolerance = rank_tolerance(p, problem.rows.dtype) * keep
-    M, inverse, triangular = _inverse(inner, frame, first, mean, tolerance)
+    M, inverse, triangular, null = _inverse(inner, frame, first, mean, tolerance)
     coordinates = right[1:] if triangular else (inner @ M).T @ right[1:]
     constant = right[0] / first - mean @ (M @ coordinates)
     return Preconditioner(
         frame=frame.with_transform(M, triangular),
         inverse=inverse,
-        lengths=np.linalg.norm(R[: 1 + p, 1 : 1 + p], axis=0),
+        lengths=column_norms(R[: 1 + p, 1 : 1 + p]),
         sketch_size=m,
         start=(coordinates, constant if problem.fit_intercept else constant * 0.0),
         mean=mean @ M,
         total_weight=first**2,
+        null=null,
     )
 
 
 def _inverse(R, frame, first, mean, tolerance):
-    """Return M and its left inverse with orthonormal R M."""
+    """Return M with orthonormal R M, its left inverse, its form and what is null."""
     scale = np.ones(len(R)) if frame.scale is None else frame.scale
     shift = np.zeros(len(R)) if frame.shift is None else frame.shift
     unscaled = R / scale
     raw_mean = mean / scale + shift
     noise = smallest_singular_value(norm(unscaled), first**2, raw_mean, tolerance)
     if is_full_rank(unscaled, noise):
-        return np.triu(dtrtri(R)[0]), R, True
-    _, s, Vt = svd(unscaled, check_finite=False)
-    noise = smallest_singular_value(s[0], first**2, raw_mean, tolerance)
+        return np.triu(dtrtri(R)[0]), R, True, 0.0
+    # Coefficients of columns that are zero must not get rounding of the others.
+    live = unscaled.any(axis=0)
+    _, s, Vt = svd(unscaled[:, live], full_matrices=False, check_finite=False)
+    noise = smallest_singular_value(s.max(initial=0.0), first**2, raw_mean, tolerance)
     kept = s > noise
-    M = (Vt[kept].T / s[kept]) / scale[:, np.newaxis]
-    return M, (s[kept, np.newaxis] * Vt[kept]) * scale, False
+    V, null = np.zeros((len(R), int(kept.sum()))), np.zeros(len(R))
+    V[live] = Vt[kept].T
+    null[live] = null_part(Vt[kept], s[kept], noise)
+    M = (V / s[kept]) / scale[:, np.newaxis]
+    return M, (s[kept, np.newaxis] * V.T) * scale, False, null

@@ -23,6 +23,8 @@ class Problem:
         Most passes of refinement.
     seed : int
         Key of random numbers.
+    sizes : tuple of ndarray or None
+        Sizes of the columns of X and y in all rows, where those in a sample mislead.
     """
 
     rows: object
@@ -31,6 +33,7 @@ class Problem:
     tol: float = 0.0
     max_iter: int = 100
     seed: int = 0
+    sizes: tuple | None = None
 
     @property
     def n_columns(self):

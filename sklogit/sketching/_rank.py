@@ -38,6 +38,13 @@ def smallest_singular_value(largest, total_weight, mean, tolerance):
     return tolerance * np.hypot(largest, size)
 
 
+def column_norms(array):
+    """Norms of columns whose squares may overflow or vanish."""
+    size = np.abs(array).max(axis=0, initial=0.0)
+    scale = np.where((size > 0) & np.isfinite(size), size, 1.0)
+    return scale * np.linalg.norm(array / scale, axis=0)
+
+
 def norm(array):
     """Norm of an array whose squares may overflow or vanish."""
     size = np.abs(array).max(initial=0.0)

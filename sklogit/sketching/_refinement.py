@@ -4,6 +4,7 @@ from itertools import count
 
 import numpy as np
 
+from ._rank import column_norms
 from ._solution import Solution
 from ._sums import Gradient
 
@@ -63,7 +64,9 @@ def refine(problem, factor, solver):
         if last is not None or factor.uncertainty < _ACCURATE:
             wanted = np.maximum(wanted, _OVERESTIMATED * rounding)
         last = np.where(size > 0, size, 1)
-        converged = (rate * size <= wanted).all()
+        # Steps of nothing but rounding do not become smaller.
+        stalls = small & (ratio > _SLOWEST) & (n_iter > 1)
+        converged = ((rate * size <= wanted) | stalls).all()
         if converged or max(n_iter, factor.n_passes) >= problem.max_iter:
             break
     residual = np.sqrt(np.maximum(residual**2 - size**2, 0.0))
@@ -79,6 +82,7 @@ def refine(problem, factor, solver):
         n_iter=1 + n_iter,
         root=floor.root,
         error=error / point.frame.y_scale,
+        null_error=np.outer(factor.null * np.ones(len(coef)), column_norms(coef)),
         converged=bool(converged),
     )
 

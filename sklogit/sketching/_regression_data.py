@@ -63,6 +63,8 @@ def row_source(estimator, X, y, sample_weight, *, reset=True):
         chunks = Chunks(estimator, reset)
         rows = ChunkRows(lambda: chunks.of(X()), n_jobs)
         return rows, chunks.is_single
+    if isinstance(X, Iterator):
+        raise ValueError("y must be None when X yields chunks: let each be (X, y).")
     if is_dask(X):
         X, y, weight = _validate_dask(estimator, X, y, sample_weight, reset)
         rows = DaskRows(X, y if y.ndim == 2 else y[:, np.newaxis], weight)
@@ -81,15 +83,23 @@ def row_source(estimator, X, y, sample_weight, *, reset=True):
     return _array_rows(X, y, sample_weight, n_jobs), y.ndim == 1
 
 
-def _array_rows(X, y, sample_weight, n_jobs):
+def _array_rows(X, y, sample_weight, n_jobs, allow_all_zero_weights=False):
     if sparse.issparse(X):
         assert_all_finite(X, input_name="X")
+    if sparse.issparse(y):
+        raise TypeError("y is sparse, and must be dense: use y.toarray().")
+    if y.dtype.kind not in "fiub":
+        y = y.astype(np.float64)
     weight = sample_weight
     if weight is not None:
         if not isinstance(weight, Number):
             weight = np.asarray(weight)
         weight = _check_sample_weight(
-            weight, X, dtype=np.float64, ensure_non_negative=True
+            weight,
+            X,
+            dtype=np.float64,
+            ensure_non_negative=True,
+            allow_all_zero_weights=allow_all_zero_weights,
         )
     return ArrayRows(X, y.reshape(len(y), -1), weight, n_jobs)
 
@@ -143,7 +153,8 @@ class Chunks:
             multi_output=True,
             reset=self.reset,
         )
-        rows = _array_rows(X, y, chunk[2] if len(chunk) == 3 else None, None)
+        weight = chunk[2] if len(chunk) == 3 else None
+        rows = _array_rows(X, y, weight, None, allow_all_zero_weights=True)
         if self.is_single is None:
             self.is_single, self.n_targets = y.ndim == 1, rows.n_targets
         elif rows.n_targets != self.n_targets:

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._state import restore_on_failure
+from ._chunks import refuse_no_weight
 from ._dask import is_dask
 from ._error_bars import error_bars
 from ._moments import MomentStream
@@ -310,6 +311,7 @@ class SketchedRegressor(
 
     def _solve_stream(self):
         stream = self._stream
+        refuse_no_weight(stream.n_counted)
         solution = stream.solve(float(self.alpha), self.fit_intercept)
         self._store(
             solution, stream.n_rows, stream.n_counted, stream.dtype, stream.is_single

@@ -27,6 +27,9 @@ class Solution:
         P, with P P' the inverse of the weighted moments of [1, X].
     error : ndarray of shape (n_targets,)
         The error of coefficient j is at most this times the norm of row j of P.
+    null_error : ndarray of shape (n_features, n_targets) or float
+        What the error of coefficients may be beyond that, in directions that the data
+        leave open and the solution of minimum norm does not have.
     sketch_size : int or None
         Rows of the sketch, if there was one.
     degrees_of_freedom : int or None
@@ -45,6 +48,7 @@ class Solution:
     n_iter: int
     root: np.ndarray
     error: np.ndarray
+    null_error: np.ndarray | float = 0.0
     sketch_size: int | None = None
     degrees_of_freedom: int | None = None
     root_is_sketched: bool = False

@@ -1,6 +1,7 @@
 """Choice of the solver of a least-squares problem, by cost and by what it meets."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg.lapack import dpocon, dpotrf
@@ -12,7 +13,7 @@ from ._frame import Frame, powers_of_two
 from ._iterative import solve_iteratively
 from ._one_pass import solve_sketch
 from ._sketch_rows import make_operator
-from ._sums import Sketch
+from ._sums import Extremes, Sketch, SumsOverflow
 
 # Nanoseconds for each entry of X, measured with one thread; only ratios matter. The
 # last two are to be multiplied by the number of columns.
@@ -27,11 +28,19 @@ _MOST_COLUMNS = 8000
 # Equations are hopeless for normal equations if a sample of rows is worse than this.
 _HOPELESS = 1e-15
 _SLOWEST = 0.1
+_LARGE_WEIGHT = 1e8
+# Of smaller tables the decomposition takes less than a few milliseconds.
+_MANY_ENTRIES = 20_000
 
 
 SOLVERS = ("auto", "exact", "cholesky", "preconditioned_cholesky", "iterative")
 
 
+# Overflows show in sums that are not finite, and are looked into then.
+_checks_overflow = np.errstate(over="ignore", invalid="ignore")
+
+
+@_checks_overflow
 def solve(problem, solver, sketch_size=None):
     """Solve a problem whose rows can be read again.
 
@@ -49,10 +58,28 @@ def solve(problem, solver, sketch_size=None):
     Solution
         The solution; `solver` tells what made it.
     """
+    problem, factor = _with_moderate_weights(problem)
+    try:
+        solution = _solve(problem, solver, sketch_size)
+    except SumsOverflow:
+        rows = problem.rows
+        extremes = Extremes(rows.n_features, rows.n_targets)
+        problem = replace(problem, sizes=extremes.sizes(rows.sum(extremes)))
+        try:
+            solution = _solve(problem, solver, sketch_size)
+        except SumsOverflow:
+            solution = solve_exactly(problem)
+    return _for_weights_of(solution, factor)
+
+
+def _solve(problem, solver, sketch_size):
     n_rows = problem.rows.n_rows
     few = n_rows is not None and n_rows <= few_rows(problem)
     if solver == "exact" or few:
-        return solve_exactly(problem)
+        solution = None
+        if solver in ("auto", "cholesky") and _repays_products(problem):
+            solution = solve_cholesky(problem, frame_of(problem)[0], np.float64)
+        return solve_exactly(problem) if solution is None else solution
     frame, sample = frame_of(problem)
     solution = None
     if solver == "cholesky" or (solver == "auto" and _prefers_products(problem)):
@@ -62,7 +89,7 @@ def solve(problem, solver, sketch_size=None):
                 "The columns of X are too dependent for solver='cholesky', and "
                 "'preconditioned_cholesky' was used instead.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
     iterates = solver == "iterative" or (
         solver == "auto" and not _prefers_products(problem, preconditioned=True)
@@ -75,6 +102,7 @@ def solve(problem, solver, sketch_size=None):
     return solve_exactly(problem) if solution is None else solution
 
 
+@_checks_overflow
 def solve_in_one_pass(problem, sketch, sketch_size, block_size=None):
     """Solve the problem of sketched rows.
 
@@ -94,9 +122,10 @@ def solve_in_one_pass(problem, sketch, sketch_size, block_size=None):
     Solution
         The solution; of all rows, if they are no more than those of the sketch.
     """
+    problem, weights = _with_moderate_weights(problem)
     rows = problem.rows
     if rows.n_rows is not None and rows.n_rows <= sketch_size:
-        return solve_exactly(problem)
+        return _for_weights_of(solve_exactly(problem), weights)
     p, k = rows.n_features, rows.n_targets
     operator = make_operator(
         sketch,
@@ -111,12 +140,49 @@ def solve_in_one_pass(problem, sketch, sketch_size, block_size=None):
     if not np.isfinite(SA).all():
         rows.check_finite()
     factor = finite_population(sketch, sketch_size, rows.n_rows, operator.block_size)
-    return solve_sketch(SA, k, problem.alpha, problem.fit_intercept, rows.dtype, factor)
+    solution = solve_sketch(
+        SA, k, problem.alpha, problem.fit_intercept, rows.dtype, factor
+    )
+    return _for_weights_of(solution, weights)
+
+
+def _with_moderate_weights(problem):
+    """Return the problem with weights near one, and the factor they were multiplied by.
+
+    The solution does not depend on it, but squares of very small or large weighted
+    values do not exist in floating point. The factor is a power of four, whose root is
+    exact too.
+    """
+    largest = problem.rows.largest_weight()
+    if not largest or 1 / _LARGE_WEIGHT <= largest <= _LARGE_WEIGHT:
+        return problem, 1.0
+    factor = 4.0 ** min(-(np.frexp(largest)[1] // 2), 510)
+    problem.rows.scale_weights(factor)
+    alpha = min(problem.alpha * factor, np.finfo(np.float64).max)
+    return replace(problem, alpha=alpha), factor
+
+
+def _for_weights_of(solution, factor):
+    """Return the solution for weights that were multiplied by a factor."""
+    if factor == 1.0:
+        return solution
+    return replace(
+        solution,
+        residual_norm=solution.residual_norm / factor**0.5,
+        root=solution.root * factor**0.5,
+        error=solution.error / factor**0.5,
+    )
 
 
 def few_rows(problem):
     """Return the number of rows up to which a sketch is no smaller than the data."""
     return 4 * problem.n_columns + 32
+
+
+def _repays_products(problem):
+    """Whether a Gram matrix of few rows takes much less time than LAPACK's solvers."""
+    n_rows, columns = problem.rows.n_rows, problem.n_columns
+    return n_rows > 1.1 * columns and n_rows * columns >= _MANY_ENTRIES
 
 
 def _prefers_products(problem, preconditioned=False):

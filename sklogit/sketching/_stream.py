@@ -1,5 +1,7 @@
 """A regression that is sketched chunk by chunk."""
 
+from copy import copy
+
 import numpy as np
 
 from ._error_bars import finite_population
@@ -59,9 +61,12 @@ class SketchStream:
     def update(self, X, y, weight, first_row=None):
         """Add a chunk; a failure leaves everything as it was."""
         block = weighted_block(X, y, weight, self.dtype)
+        if self.moments is not None:
+            moments = copy(self.moments)
+            moments.update(X, y, weight)
         self.rows.update(block, first_row=first_row)
         if self.moments is not None:
-            self.moments.update(X, y, weight)
+            self.moments = moments
         self.n_rows += len(y)
         self.n_counted += len(y) if weight is None else np.count_nonzero(weight)
 
@@ -77,6 +82,7 @@ class SketchStream:
         self.n_rows += other.n_rows
         self.n_counted += other.n_counted
 
+    @np.errstate(over="ignore", invalid="ignore")
     def solve(self, alpha, fit_intercept):
         """Return the solution of the moments, or of the sketched problem."""
         if self.moments is not None:

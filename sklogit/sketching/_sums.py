@@ -142,6 +142,40 @@ class Sketch:
         return np.hstack([small[:, :1], large, small[:, 1:]])
 
 
+class SumsOverflow(Exception):
+    """Sums over rows are not finite, although the rows are."""
+
+
+# Maxima are added over parts of the rows: they are divided by more than there are.
+_PART = 2.0**-20
+
+
+@dataclass
+class Extremes:
+    """Sizes of the columns of X and y, up to the number of threads or chunks."""
+
+    n_features: int
+    n_targets: int
+    block_rows = None
+
+    def zeros(self):
+        """Return the sizes of no rows."""
+        return np.zeros(self.n_features), np.zeros(self.n_targets)
+
+    def add(self, total, index, X, y, weight):
+        """Take the sizes of a block into account."""
+        for largest, block in zip(total, (X, y)):
+            size = abs(block).max(axis=0)
+            size = size.toarray().ravel() if sparse.issparse(size) else size
+            np.maximum(largest, size.astype(np.float64) * _PART, out=largest)
+
+    @staticmethod
+    def sizes(total):
+        """Return the sizes from the sum."""
+        most = np.finfo(np.float64).max
+        return tuple(np.minimum(sizes, most * _PART) / _PART for sizes in total)
+
+
 def weighted_block(X, y, weight, dtype):
     """Return [1, X, y] of some rows, times the roots of the weights."""
     root = None if weight is None else np.sqrt(weight)

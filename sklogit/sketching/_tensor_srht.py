@@ -46,18 +46,19 @@ class TensorSRHT(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Constant term c of the kernel; not negative.
     complex_to_real : bool, default=True
         Multiply half of the coordinates, chosen at random for every factor, by the
-        imaginary unit, and return real and imaginary parts as two features [2]_. This
-        has the smaller variance from degree 2 on, and costs nothing. An odd number of
-        features is made up by a real one.
+        imaginary unit, and return real and imaginary parts as two features [2]_. The
+        variance for rows in similar directions is smaller, the more so the higher the
+        degree, and the time is the same. An odd number of features is made up by a
+        real one.
     exact_mean : bool, default=True
         Take the direction u of the mean of the training data out of the randomness.
         The powers of :math:`a = u^\top \tilde x` in the binomial expansion of the
         kernel are exact, and only those of the rest :math:`\tilde x - a u` are
         sketched, each with the number of features that makes the variance least. The
-        mean is the kernel still, for all x and y. The features of data without a
-        preferred direction are hardly worse, those of pixels, counts, or with a
-        `coef0`, far better. It takes effect if there are enough features for all
-        powers, that is 2 * degree + 1.
+        features stay unbiased for all x and y, whatever their mean. Those of data
+        without a preferred direction are hardly worse, those of pixels or counts, or
+        with a `coef0`, far better. It takes effect if there are enough features for
+        all powers, that is 2 * degree + 1.
     random_state : int, RandomState instance or None, default=None
         Source of random numbers.
 
@@ -93,9 +94,10 @@ class TensorSRHT(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     Notes
     -----
     The rows of H are drawn in such a way that every factor uses each of them equally
-    often, and two factors meet in as many different pairs of rows as there can be.
-    With w the number of columns of H, and without `exact_mean`, :math:`w^p` real, or
-    twice as many real and imaginary, features give the kernel without error.
+    often, and the first factor meets each other one in as many different pairs of rows
+    as there can be. With w the number of columns of H, and without `exact_mean`,
+    :math:`w^p` real, or twice as many real and imaginary, features give the kernel
+    without error.
 
     The relative variance of the kernel grows like :math:`2^p / m` for complex and
     :math:`3^p / m` for real products. High degrees need many features.
@@ -104,8 +106,8 @@ class TensorSRHT(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     features share a column of H, as in a count sketch; the time then grows with the
     number of values that are not zero, not with the number of features.
 
-    Time and memory do not depend on the number of rows beyond the result itself: they
-    are transformed in blocks. Float32 data give float32 features.
+    The rows are transformed in blocks: beside the result it needs some megabytes.
+    Float32 data give float32 features.
 
     References
     ----------

@@ -33,7 +33,8 @@ def triangular_root(A):
 
 
 def _from_gram_matrix(A):
-    gram = A.T @ A
+    with np.errstate(over="ignore", invalid="ignore"):  # then it is not taken
+        gram = A.T @ A
     size = np.sqrt(np.diag(gram))
     if not (size > 0).all() or not np.isfinite(gram).all():
         return None

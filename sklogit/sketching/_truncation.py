@@ -41,7 +41,8 @@ def without_noise(factor, inverse_transform, tolerance):
     if is_full_rank(R, smallest_singular_value(norm(R), *spread_of_mean)):
         return factor
     U, s, Vt = svd(R, full_matrices=False, check_finite=False)
-    kept = s > smallest_singular_value(s[0], *spread_of_mean)
+    noise = smallest_singular_value(s[0], *spread_of_mean)
+    kept = s > noise
     if kept.all():
         return factor
     basis = np.zeros((len(factor.mean), int(kept.sum())))
@@ -51,7 +52,34 @@ def without_noise(factor, inverse_transform, tolerance):
         basis = Vt[kept].T / s[kept]
     if factor.frame.scale is not None:
         basis = basis / factor.frame.scale[:, np.newaxis]
-    return _in_basis(factor, basis, U[:, kept])
+    reduced = _in_basis(factor, basis, U[:, kept])
+    reduced.null = np.zeros(len(basis))
+    columns = factor.live if inverse_transform is None else slice(None)
+    reduced.null[columns] = null_part(Vt[kept], s[kept], noise)
+    return reduced
+
+
+def null_part(Vt, s, noise):
+    """Part of the norm of a solution that rounding may move to each coefficient.
+
+    Directions that are left out are known up to the angle of noise and what is kept.
+
+    Parameters
+    ----------
+    Vt : ndarray of shape (rank, n_features)
+        Orthonormal rows, the directions that are kept.
+    s : ndarray of shape (rank,)
+        Their singular values.
+    noise : float
+        Singular values that are rounding.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        The part.
+    """
+    left_out = np.sqrt(np.maximum(1.0 - np.sum(Vt**2, axis=0), 0.0))
+    return left_out * min(1.0, noise / s.min(initial=np.inf))
 
 
 def _in_columns_of_X(factor, inverse_transform):

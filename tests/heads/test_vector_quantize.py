@@ -118,9 +118,9 @@ def test_float32_stays_float32(rows):
 
 def test_many_rows_start_on_the_heavy_ones(monkeypatch):
     rng = np.random.default_rng(0)
-    centres = 10 * rng.standard_normal((5, 3))
+    centres = 20 * rng.standard_normal((5, 3))
     W = centres[rng.integers(5, size=3000)] + rng.standard_normal((3000, 3))
-    weight = rng.zipf(1.3, 3000).clip(max=10**6).astype(float)
+    weight = rng.exponential(size=3000)
     plain = vector_quantize_rows(W, 5, sample_weight=weight, random_state=0)
     monkeypatch.setattr(_vector_quantize, "_MANY_DISTANCES", 1000)
     sizes = []
@@ -133,7 +133,7 @@ def test_many_rows_start_on_the_heavy_ones(monkeypatch):
     monkeypatch.setattr(_vector_quantize, "KMeans", Recorder)
     fast = vector_quantize_rows(W, 5, sample_weight=weight, random_state=0)
     assert sizes == [100, 3000]
-    assert error(W, *fast, weight=weight) < 1.05 * error(W, *plain, weight=weight)
+    assert error(W, *fast, weight=weight) < 1.01 * error(W, *plain, weight=weight)
 
 
 @pytest.mark.parametrize(

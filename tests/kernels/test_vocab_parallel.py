@@ -249,11 +249,15 @@ def test_rows_that_are_sure_keep_their_relative_accuracy(ranks):
         assert error < 1e-4 * gradients[0].abs().max()
 
 
-def test_bias_may_rule_out_all_classes_of_a_rank(ranks):
+@pytest.mark.parametrize("fourth_target", [6, 4])
+@pytest.mark.parametrize("impl", ["auto", "recompute"])
+def test_bias_may_rule_out_all_classes_of_a_rank(ranks, fourth_target, impl):
     tensors = make_tensors(7, 9)
     tensors[2][3:6] = -torch.inf
-    tensors[3][:] = torch.tensor([0, 1, 2, 6, 7, 8, 0])
-    assert_equal(ranks(compute, 3, tensors, {}), reference(tensors, {}))
+    tensors[3][:] = torch.tensor([0, 1, 2, fourth_target, 7, 8, 0])
+    expected = reference(tensors, {})
+    assert expected[0].isinf() == (fourth_target == 4)
+    assert_equal(ranks(compute, 3, tensors, {}, impl), expected)
 
 
 def compute_sequences(tensors):
@@ -363,6 +367,23 @@ def test_triton_and_a_rank_without_classes(ranks):
     for options in ({}, {"label_smoothing": 0.1}, {"softcap": 2.0}):
         found = ranks(compute, 3, tensors, options, "triton")
         assert_equal(found, reference(tensors, options))
+
+
+def compute_under_autocast(tensors, options):
+    """The same with automatic bfloat16, in a rank."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return compute(3, tensors, options)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_autocast_narrows_what_goes_in_and_nothing_else(ranks, reduction):
+    tensors = make_tensors(13, 40, dtype=torch.float32)
+    narrow = [x.bfloat16() if x.is_floating_point() else x for x in tensors]
+    options = {"reduction": reduction}
+    expected = reference(narrow, options)[0]
+    for of_rank in ranks(compute_under_autocast, tensors, options):
+        torch.testing.assert_close(of_rank[0].double(), expected, rtol=1e-5, atol=1e-5)
+        assert [x.dtype for x in of_rank[2]] == [torch.float32] * 3
 
 
 # ------------------------------------------------------------------------ traffic

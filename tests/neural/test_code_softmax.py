@@ -60,13 +60,15 @@ def test_value_and_gradient(weighted, as_sparse, most_features, strength, monkey
     assert loss == pytest.approx(expected_value(rows, codebook, bias, 0.0))
 
 
-def test_large_scores_do_not_overflow():
-    rows = make_rows()
-    objective = rows.objective(CODES, K, 1.0)
-    value, gradient = objective(
-        objective.join(1e5 * np.ones((K, D)), np.arange(K) * 1e4)
-    )
-    assert np.isfinite(value)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_scores_are_exact_and_do_not_overflow(dtype):
+    rows = make_rows(dtype=dtype)
+    objective = rows.objective(CODES, K, 0.0)
+    codebook = 1e3 * np.random.default_rng(0).standard_normal((K, D))
+    value, gradient = objective(objective.join(codebook, np.zeros(K)))
+    expected = expected_value(rows, codebook, np.zeros(K), 0.0)
+    assert expected > 1e3
+    assert value == pytest.approx(expected, rel=1e-4)
     assert np.isfinite(gradient).all()
 
 

@@ -60,6 +60,21 @@ def test_loss_can_refuse_heads_before_training(iris):
     assert full_batch(loss=LinearOnly).fit(*iris).score(*iris) > 0.9
 
 
+def test_vector_quantised_head_trains_by_its_exact_loss(iris):
+    X, y = iris
+    codes = {"head__mapping": [0, 1, 1], "head__within": "uniform"}
+    net = full_batch(head="vq", **codes).fit(X, y)
+    assert net.head_.codebook.shape == (2, 4)
+    logits = torch.tensor(net.decision_function(X))
+    expected = F.cross_entropy(logits, torch.tensor(y)).item()
+    net.set_params(max_epochs=1).partial_fit(X, y)
+    assert net.history[-1, "train_loss"] == pytest.approx(expected)
+    # Two classes of one code are never told apart.
+    assert 0.6 < net.score(X, y) <= 2 / 3
+    counts = full_batch(head="vq", head__n_codes=2).fit(X[:120], y[:120])
+    assert counts.head_.codes.tolist() in ([0, 1, 1], [1, 0, 0], [0, 0, 1], [1, 1, 0])
+
+
 @pytest.mark.parametrize("head", ["linear", "cosine", nn.Linear])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cut_cross_entropy_is_the_cross_entropy(iris, head, smoothing):
@@ -112,6 +127,8 @@ def test_loss_with_a_head_of_its_own(iris):
     assert copied.head_.loss is copied.loss_
     with pytest.raises(ValueError, match="head must be None"):
         clone(net).set_params(head="linear").fit(X, y)
+    with pytest.raises(ValueError, match="must return 3 logits"):
+        clone(net).set_params(loss="cross_entropy").fit(X, y)
 
 
 def test_loss_for_a_metric_of_two_classes_gets_the_difference_of_logits(iris):
@@ -176,10 +193,11 @@ def test_ignored_rows_have_no_share_in_a_weighted_mean(iris):
         )
 
 
-def test_batch_without_weight_teaches_nothing(iris):
+@pytest.mark.parametrize("loss", ["cross_entropy", "linear_cross_entropy", "anyloss"])
+def test_batch_without_weight_teaches_nothing(iris, loss):
     X, y = iris
     weight = np.r_[np.zeros(100), np.ones(50)]
-    net = full_batch(batch_size=50, batch_policy="sequential", max_epochs=2)
+    net = full_batch(loss=loss, batch_size=50, batch_policy="sequential", max_epochs=2)
     net.fit(X, y, sample_weight=weight)
     assert np.isfinite(net.predict_proba(X)).all()
     assert net.history[0, "batches", :, "train_loss"][:2] == [0, 0]
@@ -195,6 +213,15 @@ def test_weights_are_routed(iris):
         pipeline = make_pipeline(scaler, net).fit(X, y, sample_weight=weight)
     plain = make_pipeline(StandardScaler(), full_batch()).fit(X, y)
     assert (pipeline.predict(X) == 1).sum() > (plain.predict(X) == 1).sum() + 20
+
+
+def test_running_counts_of_a_loss_start_anew_with_each_fit(iris):
+    X, y = iris
+    loss = AnyLoss("f1", momentum=0.9)
+    net = full_batch(loss=loss, batch_size=30, max_epochs=3)
+    first = net.fit(X, y).decision_function(X)
+    np.testing.assert_array_equal(net.fit(X, y).decision_function(X), first)
+    net.fit(X[:100], y[:100])  # of another number of outputs
 
 
 class NoWeights(nn.Module):

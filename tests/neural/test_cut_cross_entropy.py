@@ -195,6 +195,36 @@ def test_curve_falls_to_the_objective(rare):
     assert clf.loss_curve_[-1] == pytest.approx(clf.log_loss(X, y) + penalty, rel=1e-6)
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("most_rotated", [3, 4])
+def test_preconditioner_inverts_the_guess_at_the_hessian(
+    rare, container, fit_intercept, most_rotated, monkeypatch
+):
+    monkeypatch.setattr("sklogit.neural._softmax_objective._MOST_ROTATED", most_rotated)
+    X, y = rare[0][:, :4], rare[1]
+    weight = np.random.default_rng(0).uniform(0, 2, len(y))
+    rows = container(X)
+    rows = rows.tocsr() if sparse.issparse(rows) else rows
+    smooth = softmax_objective(rows, y, weight, 7, 0.01, fit_intercept=fit_intercept)
+    share = weight / weight.sum()
+    mean = X.T @ share if fit_intercept else np.zeros(4)
+    covariance = (X - mean).T @ ((X - mean) * share[:, None])
+    if most_rotated < 4:
+        covariance = np.diag(np.diag(covariance))
+    curvature = np.sqrt(np.bincount(y, share) / 7)
+    rng = np.random.default_rng(1)
+    W, b = rng.standard_normal((7, 4)), rng.standard_normal(7)
+    # Of the weights, and of the intercepts of centred features.
+    of_W = curvature[:, None] * (W @ covariance) + 0.01 * W
+    of_b = curvature * (b + W @ mean)
+    product = smooth.precondition(
+        smooth.join(of_W + of_b[:, None] * mean, of_b).float()
+    )
+    expected = smooth.join(W, b)
+    np.testing.assert_allclose(product, expected, rtol=2e-3, atol=2e-3)
+
+
 def test_preconditioner_saves_iterations(rare, monkeypatch):
     X, y = rare
     n_iter = CutCrossEntropyClassifier(**EXACT).fit(X, y).n_iter_
@@ -229,10 +259,20 @@ def test_warm_start(rare):
             clf = CutCrossEntropyClassifier(warm_start=True, **EXACT)
             clf.fit(container(X), y)
             before = clf.loss_curve_[-1]
-            clf.set_params(max_iter=2).fit(container(X), y)
+            with pytest.warns(ConvergenceWarning):
+                clf.set_params(max_iter=1, tol=0).fit(container(X), y)
             assert clf.loss_curve_[0] == pytest.approx(before, rel=1e-12)
     with pytest.raises(ValueError, match="warm_start needs the same classes"):
         clf.fit(*rare)
+
+
+def test_classes_of_few_rows_are_no_reason_to_warn():
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = CutCrossEntropyClassifier(C=0.01)
+        clf.fit(rng.standard_normal((60, 3)), np.arange(60) % 40)
+    assert clf.coef_.shape == (40, 3)
 
 
 def test_label_permutation_permutes_coefficients(rare):
@@ -291,6 +331,21 @@ def test_wrong_k(rare, k):
         clf.predict_topk(rare[0], k)
 
 
+def test_views_of_any_strides(rare):
+    X, y = rare
+    weight = np.linspace(0, 2, len(y))
+    expected = CutCrossEntropyClassifier(**EXACT).fit(X, y, sample_weight=weight)
+    reversed_rows = np.ascontiguousarray(X[::-1])[::-1], y[::-1].copy()[::-1]
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for rows in (reversed_rows[0], np.asfortranarray(X), read_only):
+            clf = CutCrossEntropyClassifier(**EXACT)
+            clf.fit(rows, reversed_rows[1], sample_weight=weight[::-1].copy()[::-1])
+            assert_same_model(clf, expected)
+
+
 def test_frames_and_pickles(rare):
     X, y = rare
     frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(12)])
@@ -330,7 +385,9 @@ def test_adam_full_batch_finds_the_weighted_optimum(rare):
     X = StandardScaler().fit_transform(X)
     weight = np.random.default_rng(0).uniform(0, 2, len(y))
     clf = by_adam(C=0.1, batch_size=len(y), tol=0, max_iter=1500, label_smoothing=0.1)
-    clf.fit(X, y, sample_weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clf.fit(X, y, sample_weight=weight)
     exact = CutCrossEntropyClassifier(C=0.1, label_smoothing=0.1, **EXACT)
     assert_same_model(clf, exact.fit(X, y, sample_weight=weight), atol=1e-3)
 
@@ -349,10 +406,10 @@ def test_adam_stops_by_tol_and_says_if_it_does_not(rare):
 def test_adam_starts_from_zero_or_warm(rare):
     X, y = rare
     clf = by_adam(batch_size=len(y), tol=10).fit(X, y)
-    assert clf.loss_curve_[0] == pytest.approx(np.log(7), rel=1e-6)
+    assert clf.net_.history[0, "train_loss"] == pytest.approx(np.log(7), rel=1e-6)
     loss = clf.log_loss(X, y)
     clf.set_params(warm_start=True).fit(X, y)
-    assert clf.loss_curve_[0] == pytest.approx(loss, rel=1e-6)
+    assert clf.net_.history[0, "train_loss"] == pytest.approx(loss, rel=1e-6)
 
 
 def test_filtering_is_for_adam_only(rare):

@@ -146,6 +146,23 @@ def test_scoring_callbacks_see_labels_of_the_loop(digits):
     assert set(net.predict(X)) <= set(labels)
 
 
+class NoisyHead(nn.Linear):
+    def forward(self, features):
+        assert torch.is_grad_enabled() or not self.training
+        noise = torch.randn(len(features), 1) if self.training else 0
+        return super().forward(features) + noise
+
+
+def test_scores_of_training_batches_are_those_of_evaluation_mode(digits):
+    net = LogitClassifier(
+        head=NoisyHead,
+        max_epochs=2,
+        callbacks=[EpochScoring("accuracy", False, name="train_acc", on_train=True)],
+    )
+    net.fit(*digits)
+    assert net.history[-1, "train_acc"] > 0.5
+
+
 def test_other_callbacks_find_parameters_by_part(digits):
     X, y = digits
     net = LogitClassifier(
@@ -164,6 +181,16 @@ def test_other_callbacks_find_parameters_by_part(digits):
     for name, value in net.module_.state_dict().items():
         unchanged = torch.equal(value, untrained.module_.state_dict()[name])
         assert unchanged == name.startswith("module.")
+
+
+def test_net_trimmed_for_prediction_still_predicts(digits):
+    X, y = digits
+    net = LogitClassifier(Hidden, max_epochs=1).fit(X, y)
+    before = net.predict_proba(X)
+    net.trim_for_prediction()
+    trimmed = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(trimmed.predict_proba(X), before)
+    np.testing.assert_array_equal(trimmed.predict(X), net.predict(X))
 
 
 def test_pipeline_and_cross_validation(iris):

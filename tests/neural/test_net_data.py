@@ -202,7 +202,7 @@ def test_targets_of_sequences_at_every_position():
 
 def test_many_classes_of_which_the_data_show_a_few(digits):
     X, y = digits
-    net = LogitClassifier(classes=np.arange(1000), max_epochs=3).fit(X, y)
+    net = LogitClassifier(classes=range(1000), max_epochs=3).fit(X, y)
     assert net.decision_function(X[:2]).shape == (2, 1000)
     net = LogitClassifier(head__num_classes=50, max_epochs=1)
     net.fit(Dataset(X, y), None)

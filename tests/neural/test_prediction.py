@@ -11,7 +11,7 @@ from sklogit.neural import LogitClassifier
 from .common import CodeHead, Hidden, full_batch
 
 
-@pytest.mark.parametrize("head", ["linear", "cosine", nn.Linear, CodeHead])
+@pytest.mark.parametrize("head", ["linear", "cosine", "vq", nn.Linear, CodeHead])
 def test_outputs_agree_with_the_logits(digits, head):
     X, y = digits
     labels = np.array(list("abcdefghij"))
@@ -80,7 +80,7 @@ def test_nonlinearity_of_the_user(iris):
 @pytest.mark.parametrize("k", [0, 4])
 def test_wrong_k(iris, k):
     net = full_batch(max_epochs=1).fit(*iris)
-    with pytest.raises(ValueError, match="k must be from 1 to 3"):
+    with pytest.raises(ValueError, match="k must be an integer from 1 to 3"):
         net.predict_topk(iris[0], k)
 
 

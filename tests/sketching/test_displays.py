@@ -97,12 +97,16 @@ class TestCoefficients:
         assert low < -1.2
         assert high > 1
 
-    def test_differences_of_rounding_are_no_misses(self):
-        coef = np.array([1.0, 1e-3])
+    def test_bars_without_width_cover_what_is_equal_to_rounding(self):
+        coef = np.array([1.0, 1e-3, 2.0])
         display = CoefficientErrorDisplay(
-            coef, [0.0, 0.0], reference=coef + np.array([0.0, 1e-17])
-        ).plot()
-        assert hex_colors(display.bars_[0]) == [BLUE, BLUE]
+            coef, np.zeros(3), reference=coef + np.array([0.0, 1e-17, 1e-9])
+        ).plot(sort_by=None)
+        assert hex_colors(display.bars_[0]) == [BLUE, BLUE, RED]
+
+    def test_coefficients_that_are_all_zero_can_miss_too(self):
+        display = CoefficientErrorDisplay([0.0, 0.0], [0, 0], reference=[0.0, 1.0])
+        assert hex_colors(display.plot(sort_by=None).bars_[0]) == [BLUE, RED]
 
     @pytest.mark.parametrize(
         ("sort_by", "order"),
@@ -367,6 +371,14 @@ class TestSketchErrors:
     def test_wrong_arguments_are_refused(self, tall, options, message):
         with pytest.raises(ValueError, match=message):
             SketchErrorDisplay.from_data(*tall, **options)
+
+    def test_default_sizes_are_less_than_half_of_the_rows(self, tall):
+        X, y = tall
+        options = {"n_repeats": 1, "n_steps": 1, "random_state": 0}
+        display = SketchErrorDisplay.from_data(X[:220], y[:220], **options)
+        assert display.sketch_sizes.tolist() == [56]
+        display = SketchErrorDisplay.from_data(X[:230], y[:230], **options)
+        assert display.sketch_sizes.tolist() == [56, 112]
 
     def test_short_data_are_refused(self, tall):
         X, y = tall

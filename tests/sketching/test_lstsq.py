@@ -70,7 +70,25 @@ def test_chunks(problem):
     np.testing.assert_allclose(x, lstsq(A, b)[0], rtol=1e-11)
 
 
-@pytest.mark.parametrize("params", [{"solver": "none"}, {"eps": -1.0}, {"delta": 2}])
+def test_an_iterator_of_chunks_is_read_once(problem):
+    A, b = problem
+    x, info = sketched_lstsq(iter([(A[:300], b[:300]), (A[300:], b[300:])]))
+    np.testing.assert_allclose(x, lstsq(A, b)[0], rtol=1e-11)
+    assert info.n_iter == 1
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"solver": "none"},
+        {"eps": -1.0},
+        {"delta": 2},
+        {"tol": -1.0},
+        {"sketch_size": 150.5},
+        {"n_jobs": "all"},
+        {"random_state": "none"},
+    ],
+)
 def test_bad_parameters_are_refused(problem, params):
     with pytest.raises(ValueError, match="parameter of sketched_lstsq"):
         sketched_lstsq(*problem, **params)

@@ -398,6 +398,27 @@ def test_bad_parameters_are_refused(rng, params, message):
         SketchedLinearRegression(**params).fit(*data(rng))
 
 
+def test_targets_that_are_no_numbers_are_refused(rng):
+    X, y = data(rng)
+    with pytest.raises(TypeError, match="y is sparse"):
+        SketchedLinearRegression().fit(X, sparse.csr_array(y[:, None]))
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        SketchedLinearRegression().fit(X, np.where(y > 0, "yes", "no"))
+    assert SketchedLinearRegression().fit(X, y > 0).coef_.dtype == np.float64
+
+
+@pytest.mark.parametrize("big", [1e200, 1e308])
+def test_sketches_that_overflow_are_refused(rng, big):
+    X, y = data(rng)
+    X[::3] = big
+    reg = SketchedLinearRegression(solver="sketch", sketch_size=100)
+    if big == 1e200:
+        assert np.isfinite(reg.fit(X, y).coef_).all()
+        return
+    with pytest.raises(ValueError, match="overflow in a sketch of type float64"):
+        reg.fit(X, y)
+
+
 def test_bad_weights_are_refused(rng):
     X, y = data(rng)
     weight = np.ones(len(X))

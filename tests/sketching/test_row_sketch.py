@@ -23,6 +23,7 @@ from sklogit.sketching import (
 )
 from sklogit.sketching._block_operator import random_permutations, random_signs
 from sklogit.sketching._compiled import compiled_kernels
+from sklogit.sketching._row_ranges import insert_range
 from sklogit.sketching._sketch_rows import SKETCHES, make_operator
 
 METHODS = list(SKETCHES)
@@ -105,6 +106,7 @@ def test_srht_takes_rows_of_the_hadamard_matrix_of_all_rows():
     rows = np.argmax(H @ products.T, axis=0)
     assert_allclose(H[rows], products, atol=1e-12)
     assert len(set(rows)) == 39
+    assert len(set(rows // c)) == n // c  # of all blocks of rows
 
 
 @pytest.mark.parametrize("method", ["block_srht", "dct"])
@@ -176,13 +178,32 @@ def test_blocks_do_not_share_random_numbers():
 
 
 def test_random_permutations_are_uniform():
-    counts = np.zeros((4, 4))
+    counts, n_equal = np.zeros((4, 4)), 0
     for seed in range(2000):
         words = np.random.Philox(seed).random_raw(4)
-        for permutation in random_permutations(words, 4):
+        first, second = random_permutations(words, 4)
+        n_equal += np.array_equal(first, second)
+        for permutation in (first, second):
             assert sorted(permutation) == [0, 1, 2, 3]
             counts[np.arange(4), permutation] += 1
     assert np.abs(counts - 1000).max() < 150  # 27 is a standard deviation
+    assert abs(n_equal - 2000 / 24) < 50  # they are independent; 9 is one
+
+
+@pytest.mark.parametrize("method", HADAMARD)
+def test_each_block_has_its_own_permutation(method):
+    operator = make_operator(method, 8, seed=0, n_columns=1)
+    drawn = [operator.draw(q, np.dtype(float), 0) for q in range(20)]
+    maps = {(factor % 1024, shift % 1024) for _, _, factor, shift in drawn}
+    assert len(maps) == 20
+    assert all(factor % 2 for factor, _ in maps)
+
+
+def test_srht_takes_any_row_of_the_matrix_of_blocks():
+    operator = make_operator("srht", 1000, seed=0, n_columns=1)
+    taken = operator._codes[operator._permutations[1] >= 0]
+    bits = np.unpackbits(taken.view(np.uint8)).reshape(1000, 64)
+    assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.08  # five standard deviations
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -273,6 +294,16 @@ def test_pickle_in_the_middle_of_a_stream(method):
     sketch = make_sketch(method).update(A[:333])
     copy = pickle.loads(pickle.dumps(sketch))
     assert_array_equal(copy.update(A[333:]).result(), sketch.update(A[333:]).result())
+
+
+@each_method
+def test_the_array_of_a_chunk_may_be_used_again(method):
+    A, sketch, chunk = matrix(500), make_sketch(method), np.empty((20, 7))
+    for start in range(0, 500, 20):
+        chunk[...] = A[start : start + 20]
+        sketch.update(chunk)
+    chunk[...] = np.nan
+    assert_array_equal(sketch.result(), make_sketch(method).update(A).result())
 
 
 @each_method
@@ -558,6 +589,22 @@ def test_a_row_cannot_be_given_twice():
     assert_allclose(sketch.result(), sketch.toarray(501) @ A, atol=1e-12)
     with pytest.raises(ValueError, match="first_row must be an integer of at least 0"):
         sketch.update(A, first_row=-1)
+
+
+def test_after_a_merge_rows_go_on_after_the_last_of_all():
+    A = matrix()
+    sketch = BlockSRHT(M, random_state=0).update(A[:100])
+    sketch.merge(BlockSRHT(M, random_state=0).update(A[100:200], first_row=100))
+    sketch.update(A[200:])
+    assert_allclose(sketch.result(), sketch.toarray(len(A)) @ A, atol=1e-12)
+
+
+def test_rows_seen_are_remembered_as_few_ranges():
+    ranges = []
+    for start, stop in ((10, 20), (40, 50), (5, 5), (20, 30), (30, 40), (0, 9)):
+        ranges = insert_range(ranges, start, stop)
+    assert ranges == [(0, 9), (10, 50)]
+    assert insert_range(ranges, 9, 10) == [(0, 50)]
 
 
 def test_only_sketches_by_one_matrix_merge():

@@ -12,6 +12,7 @@ from sklogit.sketching._cholesky import (
     solve_cholesky,
     solve_preconditioned_cholesky,
 )
+from sklogit.sketching._error_bars import error_bars
 from sklogit.sketching._exact import solve_exactly
 from sklogit.sketching._frame import make_frame
 from sklogit.sketching._iterative import solve_iteratively
@@ -233,6 +234,27 @@ def test_a_weighted_constant_column_counts_for_nothing(rng, solver):
     )
 
 
+@each_solver
+def test_a_penalty_makes_all_columns_count(rng, solver):
+    X, y, _ = data(rng)
+    X[:, 1] = 0.0
+    X[:, 2] = X[:, 3]
+    solution = SOLVERS[solver](problem_of(X, y, alpha=1.0))
+    assert solution.rank == 6
+    np.testing.assert_array_equal(solution.coef[1], 0)
+    assert SOLVERS[solver](problem_of(X, y, alpha=1e300)).rank in (5, 6)
+
+
+@each_general_solver
+def test_coefficients_of_zero_columns_are_zero(rng, solver):
+    X, _ = conditioned(500, 8, 1e10, 1.0)
+    X[:, 3] = 0.0
+    y = 1e6 * rng.standard_normal(500)
+    solution = SOLVERS[solver](problem_of(X, y, fit_intercept=False))
+    assert np.abs(solution.coef).max() > 1e6
+    np.testing.assert_array_equal(solution.coef[3], 0)
+
+
 def test_shift_of_a_constant_column_is_exact():
     for n in range(3, 300):
         X = np.full((n, 1), 0.1)
@@ -294,6 +316,40 @@ def test_units_of_all_columns_do_not_matter(rng, solver, size):
     )
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-100, 1e-20, 1e100, 1e300])
+@pytest.mark.parametrize("alpha", [0.0, 3.0])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("solver", ["auto", "preconditioned_cholesky", "iterative"])
+def test_units_of_weights_do_not_matter(rng, solver, size, alpha, dtype):
+    X, y, weight = data(rng)
+    X = X.astype(dtype)
+    expected = solve(problem_of(X, y, weight, alpha=alpha), solver)
+    found = solve(problem_of(X, y, weight * size, alpha=alpha * size), solver)
+    tolerance = {"rtol": 1e-9 if dtype == np.float64 else 1e-5}
+    np.testing.assert_allclose(found.coef, expected.coef, **tolerance)
+    np.testing.assert_allclose(
+        found.residual_norm, expected.residual_norm * size**0.5, **tolerance
+    )
+    product = np.linalg.norm(found.root[1:], axis=1) * found.error[0]
+    bound = np.linalg.norm(expected.root[1:], axis=1) * expected.error[0]
+    np.testing.assert_allclose(np.log10(product), np.log10(bound), atol=1.0)
+
+
+@pytest.mark.parametrize("size", [1e160, 1e300, 1.7e308])
+@pytest.mark.parametrize("place", ["X", "y"])
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "preconditioned_cholesky"])
+def test_outliers_that_overflow_squares_are_solved(rng, solver, place, size):
+    X, y, _ = data(rng, n=2000)
+    (X if place == "X" else y)[1235, 1] = size  # not in the sample
+    problem = problem_of(X, y)
+    with np.errstate(all="ignore"):
+        exact = solve_exactly(problem)
+    found = solve(problem, solver)
+    assert solver in ("auto", found.solver)
+    np.testing.assert_allclose(found.coef, exact.coef, rtol=1e-9, atol=1e-300)
+    np.testing.assert_allclose(found.residual_norm, exact.residual_norm, rtol=1e-7)
+
+
 @each_solver
 def test_large_means_do_not_matter(rng, solver):
     X = np.round(rng.standard_normal((400, 4)) * 2**10) / 2**10
@@ -351,6 +407,30 @@ def test_error_bound_holds_against_rational_arithmetic(solver, cond, residual):
     assert (error <= bound).all()
     # It is a bound for the worst case: far above rounding, far below what matters.
     assert bound.max() < 1e-12 * cond * (1 + residual * cond)
+
+
+@pytest.mark.parametrize("solver", ["preconditioned32", "iterative"])
+def test_error_bound_holds_for_directions_that_are_left_out(rng, solver):
+    # The null direction (1, -1) is only found up to eps times the condition number.
+    for seed in range(20):
+        A, b = conditioned(300, 6, 1e9, 1e-9, seed)
+        A = np.column_stack([A, A[:, 0]])
+        problem = problem_of(A, b, fit_intercept=False, seed=seed)
+        solution = SOLVERS[solver](problem)
+        assert solution.rank == 6
+        bars = error_bars(solution, False, 0.05, 300).coef_error[:, 0]
+        difference = abs(solution.coef[0, 0] - solution.coef[6, 0])
+        assert difference <= bars[0] + bars[6]
+        assert bars.max() < 1e-4 * np.abs(solution.coef).max()
+
+
+def test_an_error_that_overflows_is_infinite(rng):
+    X, y, _ = data(rng)
+    solution = solve_exactly(problem_of(X, y))
+    for error in (np.inf, np.nan):
+        solution.error = np.full(2, error)
+        bars = error_bars(solution, True, 0.05, len(X))
+        assert np.isposinf(bars.coef_error).all()
 
 
 @pytest.mark.parametrize("tol", [1e-3, 1e-6])
@@ -462,6 +542,29 @@ def test_auto_takes_what_the_columns_allow(rng):
     A, b = conditioned(500, 6, 1e10, 1.0)
     assert chosen(A, b) == "preconditioned_cholesky"
     assert chosen(A, b, alpha=1e-3) == "cholesky"  # the penalty makes it well
+
+
+def test_auto_takes_products_for_few_rows_of_many_columns(rng):
+    # A singular value decomposition takes ten times as long.
+    X, y = rng.standard_normal((250, 100)), rng.standard_normal(250)
+    assert chosen(X, y) == "cholesky"
+    assert chosen(X[:90], y[:90]) == "exact"
+    np.testing.assert_allclose(
+        solve(problem_of(X, y), "auto").coef, least_squares(X, y)[0], rtol=1e-9
+    )
+    X[:, 3] = X[:, 4]
+    assert chosen(X, y) == "exact"
+
+
+def test_steps_that_are_rounding_end_refinement(rng):
+    X = rng.standard_normal((2000, 8)) + 1e6 * rng.standard_normal(8)
+    X[:, 1] = X[:, 0]
+    y = rng.standard_normal(2000) + 1e6
+    weight = 10.0 ** rng.uniform(-6, 6, 2000)
+    for seed in range(10):
+        found = SOLVERS["preconditioned64"](problem_of(X, y, weight, seed=seed))
+        assert found.converged
+        assert found.n_iter < 20
 
 
 def test_auto_multiplies_in_float32_only_where_that_saves_passes(rng):

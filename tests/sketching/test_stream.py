@@ -69,6 +69,30 @@ def test_iterators_are_told_from_arrays():
     assert not is_chunks([[1.0]], [1.0])
 
 
+@pytest.mark.parametrize("params", [{}, {"eps": 0.5}, {"solver": "iterative"}])
+def test_single_chunks_may_have_no_weight(table, params):
+    X, y, weight = table
+    weight = np.where(np.arange(5000) < 1400, 0.0, weight + 1.0)
+    whole = SketchedLinearRegression(random_state=0, **params).fit(X, y, weight)
+    if "solver" in params:
+        chunks = SketchedLinearRegression(random_state=0, **params)
+        chunks.fit(lambda: cut((X, y, weight), 700))
+    else:
+        chunks = SketchedLinearRegression(random_state=0, **params)
+        chunks.fit(cut((X, y, weight), 700))
+    np.testing.assert_allclose(chunks.coef_, whole.coef_, rtol=1e-8)
+
+
+def test_all_chunks_without_weight_are_refused(table):
+    X, y, weight = table
+    chunks = (X, y, 0 * weight)
+    for given in (cut(chunks, 700), lambda: cut(chunks, 700)):
+        for params in ({}, {"solver": "sketch"}):
+            reg = SketchedLinearRegression(random_state=0, **params)
+            with pytest.raises(ValueError, match="must be positive for one row"):
+                reg.fit(given if callable(given) else cut(chunks, 700))
+
+
 # -- one pass that keeps moments -------------------------------------------------------
 
 
@@ -235,6 +259,23 @@ def test_partial_fit_keeps_what_came_before_a_failure_and_resumes(table, error):
     assert_same(reg, regression().fit(*table))
 
 
+def test_an_interrupted_update_adds_to_no_sum(table, monkeypatch):
+    X, y, _ = table
+    reg = SketchedLinearRegression(random_state=0).partial_fit(X[:1000], y[:1000])
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(reg._stream.rows), "update", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            reg.partial_fit(X[1000:], y[1000:])
+    reg.partial_fit(X[1000:], y[1000:])
+    whole = SketchedLinearRegression(random_state=0).partial_fit(X, y)
+    np.testing.assert_allclose(reg.coef_, whole.coef_, rtol=1e-11)
+    assert reg.n_samples_seen_ == 5000
+
+
 def test_fit_keeps_nothing_of_a_failed_stream_and_says_how_far_it_came(table):
     reg = regression().fit(*table)
     before = reg.coef_.copy()
@@ -289,6 +330,11 @@ def test_what_is_no_chunk_is_refused(chunks, message):
 def test_a_function_that_returns_no_iterator_is_refused():
     with pytest.raises(ValueError, match="must return an iterator of chunks"):
         SketchedLinearRegression().fit(lambda: 3)
+
+
+def test_targets_belong_into_the_chunks(table):
+    with pytest.raises(ValueError, match="y must be None when X yields chunks"):
+        SketchedLinearRegression().fit(cut(table, 700), table[1])
 
 
 def test_weights_belong_into_the_chunks(table):

@@ -1,3 +1,4 @@
+import tracemalloc
 from math import comb
 
 import numpy as np
@@ -348,10 +349,13 @@ def test_errors_without_a_preferred_direction_are_hardly_larger():
     "kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array]
 )
 @pytest.mark.parametrize("exact_mean", [False, True])
-@pytest.mark.parametrize("n_features", [10, 300, 3000])
-def test_sparse_is_the_same_as_dense(kind, exact_mean, n_features):
+@pytest.mark.parametrize(
+    ("n_features", "density"), [(10, 0.3), (300, 0.02), (3000, 0.2), (3000, 0.005)]
+)
+def test_sparse_is_the_same_as_dense(kind, exact_mean, n_features, density):
     rng = np.random.default_rng(0)
-    X = rng.uniform(size=(40, n_features)) * (rng.uniform(size=(40, n_features)) < 0.2)
+    X = rng.uniform(size=(150, n_features))
+    X *= rng.uniform(size=X.shape) < density
     sketch = TensorSRHT(
         201, degree=3, coef0=0.5, exact_mean=exact_mean, random_state=0
     ).fit(X)
@@ -371,6 +375,23 @@ def test_rows_do_not_depend_on_the_block_they_are_in(n_features):
     one_by_one = np.vstack([sketch.transform(X[i : i + 1]) for i in (0, 700, 1499)])
     np.testing.assert_allclose(Z[[0, 700, 1499]], one_by_one, rtol=1e-8, atol=1e-12)
     np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("density", [None, 0.2, 0.01])
+def test_memory_beyond_the_result_does_not_grow_with_the_rows(density):
+    n_features = 40 if density is None else 3000
+    X = np.ones((4000, n_features)) if density is None else None
+    if X is None:
+        X = sparse.random_array((4000, n_features), density=density, rng=0).tocsr()
+    sketch = TensorSRHT(64, degree=3, random_state=0).fit(X)
+    extra = []
+    for n_samples in (2000, 4000):
+        rows = X[:n_samples]
+        tracemalloc.start()
+        result = sketch.transform(rows)
+        extra.append(tracemalloc.get_traced_memory()[1] - result.nbytes)
+        tracemalloc.stop()
+    assert extra[1] < extra[0] + 2**20
 
 
 @each_kind
