@@ -105,13 +105,13 @@ def speed(largest):
                 continue
             X, y = _table(n, d)
             peers = dict(PEERS)
-            if n * d > 6e7:
+            if n * d > 2e7:
                 for name in ("gelsd", "numpy lstsq", "statsmodels OLS"):
                     del peers[name]
             for function in OURS.values():  # compile, and wake the caches
                 function(X[:4096], y[:4096])
-            times, values = _time(OURS | peers, X, y, 3 if n * d < 3e7 else 1)
-            exact = LinearRegression(tol=1e-15).fit(X, y) if n * d < 6e7 else None
+            times, values = _time(OURS | peers, X, y, 3 if n * d < 2e7 else 1)
+            exact = LinearRegression(tol=1e-15).fit(X, y) if n * d < 3e7 else None
             reference = exact.coef_ if exact else values["LinearRegression"]
             row = {"n": f"2^{log_n}", "d": d}
             for name in OURS | PEERS:
@@ -132,7 +132,7 @@ def ill_conditioned():
         X, y = data.of_condition(n, d, 1e9, 1.0, np.random.default_rng(0))
         functions = {"sketched_lstsq": OURS["sketched_lstsq"]} | peers
         functions["sketched_lstsq"](X[:4096], y[:4096])
-        times, values = _time(functions, X, y, 3 if n * d < 3e7 else 1)
+        times, values = _time(functions, X, y, 3 if n * d < 2e7 else 1)
         row = {"n": n, "d": d, "solver": sketched_lstsq(X, y)[1].solver}
         row |= {name: t / (n * d) * 1e9 for name, t in times.items()}
         for name in peers:
@@ -387,7 +387,7 @@ def main():
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=["speed", *parts])
-    parser.add_argument("--largest", type=float, default=6e8, help="entries of X")
+    parser.add_argument("--largest", type=float, default=1.4e8, help="entries of X")
     args = parser.parse_args()
     versions()
     if args.part in (None, "speed"):

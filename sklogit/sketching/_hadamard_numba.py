@@ -24,8 +24,8 @@ _LAST_LEVELS = 4 if _WIDE else 3
 # Rows of this many butterfly levels stay within the first-level cache.
 _INNER_LEVELS = 6
 _INNER_ROWS = 1 << _INNER_LEVELS
-# Bytes of the copy of a tile of columns: half a second-level cache. Rows of many columns
-# are worth more than the cache, until the copy takes too much memory.
+# Bytes of the copy of a tile of columns: half a second-level cache. Rows of many
+# columns are worth more than the cache, until the copy takes too much memory.
 _TILE_BYTES = 1 << 19
 _ROW_BYTES = 1 << 10
 _MOST_TILE_BYTES = 1 << 26

@@ -29,7 +29,7 @@ class SketchedLstsqResult:
     coef_std_error : ndarray of the shape of x
         Standard errors of x if the errors of b are independent with equal variance.
     linf_bound : float or ndarray of shape (n_targets,)
-        Bound on all entries: eps / sqrt(d) |r| |A^+| after one pass.
+        Bound on all entries: eps / sqrt(d) times the norms of r and A^+ after one pass.
     sketch_size : int or None
         Rows of the sketch, if there was one.
     """

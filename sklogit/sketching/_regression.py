@@ -73,11 +73,11 @@ class SketchedLinearRegression(SketchedRegressor):
         Coefficients.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
-    coef_error_ : ndarray of the shape of coef_
+    coef_error_ : ndarray of shape (n_features,) or (n_targets, n_features)
         Half widths within which the coefficients of exact least squares are: all of a
         target with probability 1 - delta after one pass; bounds on what refinement and
-        rounding leave otherwise; 0 for "exact".
-    coef_std_error_ : ndarray of the shape of coef_
+        rounding leave otherwise; 0 for "exact", whose rounding is not estimated.
+    coef_std_error_ : ndarray of shape (n_features,) or (n_targets, n_features)
         Standard errors of least squares, as statistics has them for equal variances of
         y: of the data, not of the sketch. NaN if there are no degrees of freedom.
     linf_bound_ : float or ndarray of shape (n_targets,)

@@ -81,7 +81,7 @@ class TensorSRHT(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Direction u of the mean; None if it was not taken out.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also
