@@ -131,7 +131,7 @@ def add_hadamard_rows(Z, *, signs, slots, targets, weights, out, factor=1, shift
 def _row_by_row(Z):
     """Return Z, or a copy whose rows lie one after the other."""
     rows, columns = Z.strides
-    if columns == Z.itemsize and rows >= 0 and not rows % columns and Z.flags.aligned:
+    if columns == Z.itemsize and rows >= 0 and Z.flags.aligned:
         return Z
     copy = np.empty(Z.shape, dtype=Z.dtype)
     for first in range(0, Z.shape[1], _COLUMNS_COPIED):

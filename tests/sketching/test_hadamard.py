@@ -1,6 +1,7 @@
 """The fast Hadamard transform, by NumPy and compiled."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -202,6 +203,28 @@ def test_no_rows_and_no_columns_add_nothing(compiled):
     assert fwht(np.ones((8, 0))).shape == (8, 0)
 
 
+def test_nothing_beyond_the_block_is_read(compiled, tmp_path):
+    # The last row ends with the last page of a file: to read on would be a crash.
+    block = random_block(np.random.default_rng(0), 512, 5, 512)
+    np.asarray(block["Z"]).tofile(tmp_path / "rows")
+    assert (tmp_path / "rows").stat().st_size % 4096 == 0
+    expected = by_definition(**block)
+    block["Z"] = np.memmap(tmp_path / "rows", mode="r", shape=(512, 5), dtype=float)
+    add_hadamard_rows(**block)
+    np.testing.assert_allclose(block["out"], expected, atol=1e-10)
+
+
+def test_nothing_beyond_the_sum_is_written(compiled):
+    block = random_block(np.random.default_rng(0), 64, 5, 64)
+    block["weights"] = np.abs(block["weights"])
+    m = len(block["out"])
+    memory = np.full(m * 5 + 100, -0.0)
+    block["out"] = memory[: m * 5].reshape(m, 5)
+    add_hadamard_rows(**block)
+    # Even a zero, added, would take the sign away.
+    assert np.signbit(memory[m * 5 :]).all()
+
+
 def test_threads_do_not_disturb_each_other(compiled):
     blocks = [random_block(np.random.default_rng(i), 512, 30, 512) for i in range(4)]
     expected = [by_definition(**block) for block in blocks]
@@ -245,7 +268,13 @@ def test_without_numba_numpy_does_all(no_patience):
 def test_a_kernel_is_compiled_once_by_many_threads(no_patience, monkeypatch):
     kernel = CompiledKernel("module", "factory")
     made = []
-    monkeypatch.setattr(kernel, "_compile", lambda dtype: made.append(dtype) or print)
+
+    def compile_slowly(dtype):
+        time.sleep(0.05)
+        made.append(dtype)
+        return print
+
+    monkeypatch.setattr(kernel, "_compile", compile_slowly)
 
     def get():
         assert kernel.get(np.dtype(np.float64), 1000) is print
