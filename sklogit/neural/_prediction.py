@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 import torch
 from skorch.dataset import get_len
-from skorch.utils import is_dataset, to_numpy
+from skorch.utils import is_dataset, to_device, to_numpy
 
 from ._composition import as_rows, nll_of_rows
 from ._net import split_weight
@@ -145,7 +145,7 @@ class LogitPredictionMixin:
             features, target, weight = as_rows(features, batch[1], weight)
             kept = target != -100
             weight = (kept.double() if weight is None else weight * kept).cpu()
-            target = torch.where(kept, target, 0).to(self.device)
+            target = to_device(torch.where(kept, target, 0), self.device)
             nll = self._in_blocks(
                 lambda rows, target: nll_of_rows(self.head_, rows, target),
                 features,

@@ -21,7 +21,8 @@ from scipy import sparse
 
 from ..kernels import linear_cross_entropy
 
-# Up to this number of features the covariance is diagonalised.
+# Up to this number of features the covariance is diagonalised, if the products with it
+# cost no more than the loss does.
 _MOST_ROTATED = 2048
 # Softmax of a chunk of sparse rows, and its number of rows.
 _CHUNK_BYTES = 2**26
@@ -209,7 +210,8 @@ class _Softmax:
         mean = np.zeros(X.shape[1])
         if self.fit_intercept:
             mean = np.asarray(X.T @ share).ravel()
-        if X.shape[1] <= _MOST_ROTATED:
+        size = X.nnz if sparse.issparse(X) else X.size
+        if X.shape[1] <= _MOST_ROTATED and 2 * X.shape[1] ** 2 <= size:
             moments = _second_moments(X, share) - np.outer(mean, mean)
             variances, axes = np.linalg.eigh(moments)
             self._axes = _single(axes)

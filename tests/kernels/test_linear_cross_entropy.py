@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sklogit.kernels import _task, linear_cross_entropy
+from sklogit.kernels import _products, _task, linear_cross_entropy
 
 from .common import dense, gradients, problem
 
@@ -317,11 +317,12 @@ def test_a_second_backward_pass_gives_the_same(impl):
 def test_a_gradient_is_multiplied_by_what_comes_in():
     *head, target = problem(20, 11)
     loss = linear_cross_entropy(head[0], head[1], target, head[2])
-    once = torch.autograd.grad(loss, head, retain_graph=True)
-    once = [x.clone() for x in once]
-    thrice = torch.autograd.grad(3 * loss, head)
-    for a, b in zip(thrice, once):
-        torch.testing.assert_close(a, 3 * b)
+    thrice = torch.autograd.grad(3 * loss, head, retain_graph=True)
+    twice = torch.autograd.grad(2 * loss, head, retain_graph=True)
+    once = torch.autograd.grad(loss, head)
+    for a, b, c in zip(once, twice, thrice):
+        torch.testing.assert_close(b, 2 * a)
+        torch.testing.assert_close(c, 3 * a)
 
 
 @pytest.mark.parametrize("impl", ["chunk", "recompute"])
@@ -374,13 +375,13 @@ def test_large_logits(impl):
 @pytest.mark.parametrize("impl", EXACT)
 def test_a_bias_of_minus_infinity_rules_a_class_out(impl, small_tiles):
     features, weight, _, target = problem(20, 60, bias=False)
-    out = torch.zeros(60, dtype=torch.float64)
-    out[:33] = -math.inf  # the first tiles altogether
     target = 33 + target % 27
-    ours = linear_cross_entropy(features, weight, target, out, impl=impl)
-    assert_same(
-        ours, dense(features, weight[33:], target - 33), (features, weight), 1e-12
-    )
+    theirs = dense(features, weight[33:], target - 33)
+    for others in (0.0, -5000.0):
+        out = torch.full((60,), others, dtype=torch.float64)
+        out[:33] = -math.inf  # the first tiles altogether
+        ours = linear_cross_entropy(features, weight, target, out, impl=impl)
+        assert_same(ours, theirs, (features, weight), 1e-11)
 
 
 @pytest.mark.parametrize("impl", EXACT)
@@ -486,8 +487,11 @@ def test_half_precision_is_as_exact_as_its_rounding(dtype, impl):
         assert (ours.float() - theirs).norm() < rounding * theirs.norm()
 
 
+@pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_autocasting_is_that_of_linear(reduction):
+def test_autocasting_is_that_of_linear(reduction, onednn, monkeypatch):
+    # And what is computed within is not cast once more.
+    monkeypatch.setattr(_products, "_onednn_is_faster", lambda: onednn)
     *head, target = problem(20, 11, dtype=torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         ours = linear_cross_entropy(

@@ -89,3 +89,11 @@ def test_log_loss_refuses_unknown_labels(iris):
     net = full_batch(max_epochs=1).fit(X, y)
     with pytest.raises(ValueError, match="labels"):
         net.log_loss(X, y + 1)
+
+
+def test_device_none_leaves_tensors_where_they_are(digits):
+    X, y = digits
+    net = LogitClassifier(device=None, max_epochs=1, random_state=0).fit(X, y)
+    expected = LogitClassifier(max_epochs=1, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), expected.predict_proba(X))
+    assert net.log_loss(X, y) == pytest.approx(expected.log_loss(X, y))
