@@ -1,9 +1,9 @@
 """What a row sketch costs for each entry of the data, beside one read of them.
 
-Claims: the block-wise Hadamard sketch, its random numbers included, costs a nanosecond
-an entry or so, of two to five reads of the data, about as much as CountSketch, and less
-than the Gram matrix at any number of columns; without numba it is several times slower.
-On sparse rows, compiled sparse signs are several times faster than SciPy's products.
+Claims: the block-wise Hadamard sketch, its random numbers included, costs about one
+nanosecond an entry: as much as some reads of the data, or as CountSketch, and less
+than the Gram matrix at any number of columns. Without numba it is much slower. On
+sparse rows, compiled sparse signs are several times faster than SciPy's products.
 
     python benchmarks/bench_row_sketches.py
 """

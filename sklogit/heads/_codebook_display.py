@@ -174,15 +174,17 @@ class CodebookUsageDisplay:
         # Of a logarithmic axis rank 1 is the first.
         rank = np.arange(1, len(self.row_shares) + 1)
         used = np.where(self.row_shares > 0, self.row_shares, np.nan)
-        options = {"marker": ".", "markersize": 3, "linewidth": 0.8, **line_options}
+        # Only the first falls with the rank: lines between the others would be noise.
+        styles = ("-", "", "")
         curves = {
             "part of the rows": used,
             "classes": self.class_counts,
             "part of the code's rows\nin its largest class": self.largest_shares,
         }
         self.lines_ = []
-        for panel, (label, values) in zip(self.axes_, curves.items()):
-            self.lines_ += panel.plot(rank, values, **options)
+        for panel, (label, values), style in zip(self.axes_, curves.items(), styles):
+            options = {"marker": ".", "markersize": 5, "linestyle": style}
+            self.lines_ += panel.plot(rank, values, **{**options, **line_options})
             panel.set_ylabel(label)
             panel.set_xscale("log")
             panel.grid(alpha=0.3)
@@ -193,7 +195,8 @@ class CodebookUsageDisplay:
         self.axes_[0].legend(title=f"{self.effective_codes:.0f} effective codes")
         self.axes_[2].set_ylim(0, 1.05)
         self.axes_[2].set_title(
-            f"{self.ceiling:.0%} of all rows are of such a class", fontsize="medium"
+            f"{self.ceiling:.0%} of all rows are of the largest class of their code",
+            fontsize="medium",
         )
         for panel in self.axes_[2:] if ax is None else self.axes_:
             panel.set_xlabel("code, by its rows")

@@ -135,11 +135,11 @@ class OneDNNProducts(Products):
 
     def logits(self, prepared, W, bias, scale):
         """Compute :math:`s h W^T + b`; see `Products`."""
-        return _linear(prepared, W.to(self.dtype).contiguous(), bias)
+        return _linear(prepared, W.to(self.dtype), bias)
 
     def times(self, S, W):
         """Compute :math:`S W`; see `Products`."""
-        return _linear(S, W.to(self.dtype).contiguous().T)
+        return _linear(S, W.to(self.dtype).T)
 
     def add_outer(self, total, S, h, fresh=False):
         """Add :math:`S^T h` to a sum; see `Products`."""
