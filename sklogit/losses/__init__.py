@@ -9,5 +9,11 @@ from ._linear_cross_entropy import (  # noqa: E402
     CutCrossEntropyLoss,
     LinearCrossEntropyLoss,
 )
+from ._memory_display import LossMemoryDisplay  # noqa: E402
 
-__all__ = ["AnyLoss", "CutCrossEntropyLoss", "LinearCrossEntropyLoss"]
+__all__ = [
+    "AnyLoss",
+    "CutCrossEntropyLoss",
+    "LinearCrossEntropyLoss",
+    "LossMemoryDisplay",
+]
