@@ -1,6 +1,8 @@
 """CutCrossEntropyClassifier beside scikit-learn's LogisticRegression, for many classes.
 
-    python benchmarks/bench_cut_cross_entropy_classifier.py [dense] [sparse]
+    python benchmarks/bench_cut_cross_entropy_classifier.py [dense] [tall] [sparse]
+
+"tall" has twice the rows of "dense": the matrix of logits grows with them.
 
 Each fit runs in a process of its own, on one thread; seconds are CPU time. "peak" is
 the greatest resident memory of the fit above what the data took; "objective" is the one
@@ -62,7 +64,11 @@ def as_words(rng, n_rows, n_classes):
     return y
 
 
-CASES = {"dense": dense, "sparse": sparse_rows}
+def tall():
+    return dense(n_rows=20_000)
+
+
+CASES = {"dense": dense, "tall": tall, "sparse": sparse_rows}
 
 
 def objective(model, X, y):
