@@ -10,6 +10,9 @@ from ._augmented_covariance import (  # noqa: E402 - after the check for torch
 )
 from ._codebook_display import CodebookUsageDisplay  # noqa: E402
 from ._cosine import CosineHead  # noqa: E402
+from ._dual import DualHead  # noqa: E402
+from ._grassmann import GrassmannHead  # noqa: E402
+from ._grassmann_parameter import GrassmannParameter  # noqa: E402
 from ._linear import LinearHead  # noqa: E402
 from ._spd import spd_log, upper_vector  # noqa: E402
 from ._vector_quantize import vector_quantize_rows  # noqa: E402
@@ -20,6 +23,9 @@ __all__ = [
     "AugmentedCovarianceNet",
     "CodebookUsageDisplay",
     "CosineHead",
+    "DualHead",
+    "GrassmannHead",
+    "GrassmannParameter",
     "LinearHead",
     "VQConversionReport",
     "VQLogitsHead",

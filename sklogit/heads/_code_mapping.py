@@ -69,7 +69,7 @@ def given_codes(mapping, n_classes):
     """
     if isinstance(mapping, str):
         raise ValueError(f"mapping must be one of {MAPPINGS}, got {mapping!r}.")
-    codes = np.asarray(mapping)
+    codes = np.asarray(_on_host(mapping))
     if codes.shape != (n_classes,):
         raise ValueError(
             f"mapping must have a code for each of the {n_classes} classes, got an "
@@ -80,6 +80,90 @@ def given_codes(mapping, n_classes):
     if codes.min() < 0:
         raise ValueError(f"mapping must not be negative, got {codes.min()}.")
     return without_gaps(codes)
+
+
+def checked_counts(counts, num_classes):
+    """Return counts of classes as an array.
+
+    Parameters
+    ----------
+    counts : array-like or Tensor of shape (num_classes,)
+        Rows of each class, or their weights.
+    num_classes : int
+        Number of classes.
+
+    Returns
+    -------
+    ndarray of shape (num_classes,)
+        The counts in float64.
+
+    Raises
+    ------
+    ValueError
+        If the shape differs, or they are not finite, negative or all zero.
+    """
+    counts = np.asarray(_on_host(counts), dtype=np.float64)
+    if counts.shape != (num_classes,):
+        raise ValueError(
+            f"class_counts must have the shape ({num_classes},), got {counts.shape}."
+        )
+    if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.any()):
+        raise ValueError("class_counts must be finite, not negative and not all zero.")
+    return counts
+
+
+def _on_host(values):
+    """Values of a tensor, wherever it is, as NumPy takes them; others as they are."""
+    return values.detach().cpu() if hasattr(values, "detach") else values
+
+
+def starting_codes(mapping, n_codes, num_classes, counts, permutation):
+    """Choose the code of each class, for a head without a trained layer.
+
+    Parameters
+    ----------
+    mapping, n_codes : object
+        As of `VQLogitsHead`.
+    num_classes : int
+        Number of classes.
+    counts : ndarray of shape (num_classes,) or None
+        Rows of each class.
+    permutation : callable
+        Of a number n, returns 0, ..., n - 1 in random order.
+
+    Returns
+    -------
+    ndarray of shape (num_classes,)
+        Codes from 0, each with a class.
+
+    Raises
+    ------
+    ValueError
+        If the mapping or the number of codes is wrong, or counts are needed.
+    """
+    if not (mapping is None or isinstance(mapping, str)):
+        codes = given_codes(mapping, num_classes)
+        if n_codes is not None and n_codes != codes.max() + 1:
+            raise ValueError(
+                f"n_codes must be None or that of the mapping, {codes.max() + 1}, got "
+                f"{n_codes!r}."
+            )
+        return codes
+    n_codes = number_of_codes(n_codes, num_classes)
+    if mapping is None:
+        mapping = "random" if counts is None else "frequency"
+    if mapping not in ("frequency", "random"):
+        raise ValueError(
+            "mapping must be 'frequency', 'random' or an array without a trained layer "
+            f"(see from_linear), got {mapping!r}."
+        )
+    if mapping == "frequency" and counts is None:
+        raise ValueError("mapping='frequency' needs class_counts.")
+    if n_codes == num_classes:
+        return np.arange(num_classes)
+    if mapping == "frequency":
+        return frequency_codes(counts, n_codes)
+    return permutation(num_classes) % n_codes
 
 
 def without_gaps(codes):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ._checks import check_positive, check_sizes
 from ._linear import linear_topk
 
 
@@ -83,8 +84,8 @@ class CosineHead(nn.Module):
 
     def __init__(self, in_features, num_classes, scale=16.0, learn_scale=True):
         super().__init__()
-        if not 0 < scale < math.inf:
-            raise ValueError(f"scale must be positive and finite, got {scale!r}.")
+        check_sizes(in_features=in_features, num_classes=num_classes)
+        check_positive("scale", scale)
         self.in_features = in_features
         self.num_classes = num_classes
         self.weight = nn.Parameter(torch.randn(num_classes, in_features))
@@ -144,6 +145,11 @@ class CosineHead(nn.Module):
             Logits, the greatest first.
         classes : Tensor of shape (n, k)
             Their class indices; of equal logits any may come, for k = 1 the first.
+
+        Raises
+        ------
+        ValueError
+            If k is not between 1 and num_classes.
         """
         directions, form = self.linear_form(features)
         return linear_topk(directions, form.weight, form.bias, k)

@@ -1,11 +1,10 @@
 """The linear head: logits that are inner products with a row for each class."""
 
-import math
-from numbers import Integral
-
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from ._checks import check_k, check_positive, check_sizes
 
 # Logits that `linear_topk` holds at once: 16 MiB in float32.
 _LOGITS_AT_ONCE = 2**22
@@ -31,7 +30,13 @@ def linear_topk(features, weight, bias, k):
         The products, the greatest first.
     indices : Tensor of shape (n, k)
         Their class indices.
+
+    Raises
+    ------
+    ValueError
+        If k is no number of classes.
     """
+    check_k(k, len(weight))
     size = max(k, _LOGITS_AT_ONCE // max(1, len(features)))
     parts = []
     for start in range(0, len(weight), size):
@@ -75,6 +80,11 @@ class LinearHead(nn.Linear):
     dtype : torch.dtype or None, default=None
         Their dtype.
 
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer, or `softcap` neither None nor positive.
+
     Attributes
     ----------
     weight : Parameter of shape (num_classes, in_features)
@@ -109,13 +119,8 @@ class LinearHead(nn.Linear):
         device=None,
         dtype=None,
     ):
-        for name, size in (("in_features", in_features), ("num_classes", num_classes)):
-            if not isinstance(size, Integral) or size < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {size!r}.")
-        if softcap is not None and not 0 < softcap < math.inf:
-            raise ValueError(
-                f"softcap must be None, or positive and finite, got {softcap!r}."
-            )
+        check_sizes(in_features=in_features, num_classes=num_classes)
+        check_positive("softcap", softcap, or_none=True)
         super().__init__(in_features, num_classes, bias, device, dtype)
         self.softcap = softcap
 
@@ -155,6 +160,11 @@ class LinearHead(nn.Linear):
             Logits, the greatest first.
         classes : Tensor of shape (n, k)
             Their class indices; of equal logits any may come, for k = 1 the first.
+
+        Raises
+        ------
+        ValueError
+            If k is not between 1 and num_classes.
         """
         logits, classes = linear_topk(features, self.weight, self.bias, k)
         return self._capped(logits), classes

@@ -1,31 +1,18 @@
 """Output layer whose classes share a few code vectors."""
 
 import math
-from numbers import Integral
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ._code_mapping import (
-    ascend,
-    frequency_codes,
-    given_codes,
-    log_shares,
-    number_of_codes,
-)
+from ._checks import check_k, check_positive, check_sizes
+from ._code_mapping import checked_counts, log_shares, starting_codes
 from ._cosine import LinearForm
-from ._feature_moments import FeatureMoments
 from ._top_classes import member_table, top_classes
-from ._vq_conversion import (
-    calibrated_bias,
-    conversion_report,
-    expected_counts,
-    linear_parameters,
-    quantize_linear,
-    rows_of_features,
-)
+from ._vq_from_linear import LinearConversionMixin
+from ._vq_mapping_update import MappingUpdateMixin
 from ._within_code import (
     KINDS,
     CountedShares,
@@ -34,10 +21,10 @@ from ._within_code import (
     in_single_at_least,
 )
 
-_CONVERTED_KINDS = ("bias", *KINDS)
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
-class VQLogitsHead(nn.Module):
+class VQLogitsHead(LinearConversionMixin, MappingUpdateMixin, nn.Module):
     r"""Output layer of many classes that share a few code vectors.
 
     Class v has the code M(v), and every class the score of its code [1]_:
@@ -145,14 +132,15 @@ class VQLogitsHead(nn.Module):
         dtype=None,
     ):
         super().__init__()
-        _check_sizes(in_features=in_features, num_classes=num_classes)
+        check_sizes(in_features=in_features, num_classes=num_classes)
         if within not in KINDS:
             raise ValueError(f"within must be one of {KINDS}, got {within!r}.")
-        if not 0 < smoothing < math.inf:
-            raise ValueError(f"smoothing must be positive, got {smoothing!r}.")
+        check_positive("smoothing", smoothing)
         if class_counts is not None:
-            class_counts = _checked_counts(class_counts, num_classes)
-        codes = _starting_codes(mapping, n_codes, num_classes, class_counts)
+            class_counts = checked_counts(class_counts, num_classes)
+        codes = starting_codes(
+            mapping, n_codes, num_classes, class_counts, _random_permutation
+        )
         self.in_features, self.num_classes = in_features, num_classes
         self.kind, self.smoothing = within, smoothing
         self._build(codes, class_counts, bias, {"device": device, "dtype": dtype})
@@ -178,12 +166,15 @@ class VQLogitsHead(nn.Module):
         if self.kind == "learned":
             self.within = LearnedShares(self._like(np.log(mass)), n_codes)
         elif self.kind == "prior" and counts is None:
-            self.within = CountedShares(
-                self.num_classes, n_codes, self.smoothing, index.device
-            )
+            self.within = self._counting()
         else:
             self.within = FixedShares(self._like(log_shares(codes, mass)))
         self._members = None
+
+    def _counting(self):
+        """Shares by the targets that training will show."""
+        n_codes = len(self.codebook)
+        return CountedShares(self.num_classes, n_codes, self.smoothing, self.codebook)
 
     def _like(self, values):
         """Values of an array as a tensor like the codebook."""
@@ -195,168 +186,6 @@ class VQLogitsHead(nn.Module):
         bound = 1 / math.sqrt(self.in_features)
         self.codebook.uniform_(-bound, bound)
         self.code_bias.copy_(self._like(self._log_code_share))
-
-    # -- from and to linear layers -----------------------------------------------------
-
-    @classmethod
-    def from_linear(
-        cls,
-        linear,
-        bias=None,
-        *,
-        n_codes=None,
-        mapping="weighted_kmeans",
-        within=None,
-        class_counts=None,
-        features=None,
-        smoothing=0.5,
-        random_state=None,
-    ):
-        r"""Make a head of codes out of a trained linear classifier.
-
-        The code vector is the mean of the rows of its classes, weighted by their
-        counts. Without `class_counts` a layer whose rows take no more values than there
-        are codes loses nothing.
-
-        Parameters
-        ----------
-        linear : torch.nn.Linear, classifier or array-like
-            The layer; a fitted linear classifier of scikit-learn; or weights of shape
-            (num_classes, in_features).
-        bias : array-like of shape (num_classes,), default=None
-            Biases, if `linear` are weights.
-        n_codes : int or float, default=None
-            As of the class; not used with codes in `mapping`.
-        mapping : str or array-like, default="weighted_kmeans"
-            Code of each class, or how to choose it. "kmeans" clusters the rows as they
-            are, "weighted_kmeans" with the classes' counts as weights, in the metric of
-            the error of the logits that occur; "frequency" and "random" are as of the
-            class.
-        within : {"prior", "bias", "uniform", "learned"}, default=None
-            Shares of the classes in their codes: by their counts, by their biases,
-            equal, or trained from the first possible of these on. None is "prior" where
-            counts are known, else "bias".
-        class_counts : array-like of shape (num_classes,), default=None
-            Rows of each class in the training data. None takes those that the layer
-            expects for the features; without features they are not known.
-        features : array-like or Tensor of shape (n_rows, in_features), default=None
-            Features, some 10 000 rows of the training data. They give the metric, and
-            the biases with which each code is as probable, on average, as its classes
-            are by the layer. Without them all directions count the same.
-        smoothing : float, default=0.5
-            Added to given counts for "prior".
-        random_state : int, RandomState or None, default=None
-            For k-means and random codes.
-
-        Returns
-        -------
-        VQLogitsHead
-            The head, with dtype and device of the layer.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the layer is no linear one or not finite, or an argument does not fit it.
-
-        See Also
-        --------
-        VQLogitsHead.conversion_report : What was lost.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> from sklearn.linear_model import LogisticRegression
-        >>> from sklogit.heads import VQLogitsHead
-        >>> X, y = load_digits(return_X_y=True)
-        >>> clf = LogisticRegression(C=0.01).fit(X / 16, y)
-        >>> head = VQLogitsHead.from_linear(clf, n_codes=8, features=X / 16)
-        >>> report = head.conversion_report(clf, X / 16)
-        >>> report.n_codes, report.kl_divergence < 0.1
-        (8, True)
-        """
-        if within not in (None, *_CONVERTED_KINDS):
-            raise ValueError(
-                f"within must be None or one of {_CONVERTED_KINDS}, got {within!r}."
-            )
-        weight, bias = linear_parameters(linear, bias)
-        num_classes, in_features = weight.shape
-        counts = expected = moments = None
-        added = 0.0
-        if features is not None:
-            features = rows_of_features(features, in_features, weight)
-            moments = FeatureMoments(features.double().cpu().numpy())
-            expected = expected_counts(weight, bias, features)
-            counts = expected.cpu().numpy()
-        if class_counts is not None:
-            counts, added = _checked_counts(class_counts, num_classes), smoothing
-        known = "bias" if counts is None else "prior"
-        if within == "prior" != known:
-            raise ValueError("within='prior' needs class_counts, or features.")
-        parts = quantize_linear(
-            weight.double().cpu().numpy(),
-            bias.double().cpu().numpy(),
-            number_of_codes(n_codes, num_classes),
-            mapping=mapping,
-            within=known if within in (None, "learned") else within,
-            counts=counts,
-            moments=moments,
-            smoothing=added,
-            random_state=random_state,
-        )
-        kind = known if within is None else within
-        head = cls._of_parts(parts, weight, kind=kind, smoothing=smoothing)
-        if features is not None:
-            head._calibrate(features, expected)
-        return head
-
-    @torch.no_grad()
-    def _calibrate(self, features, class_counts):
-        """Set the biases so that the codes have the counts of their classes."""
-        counts = class_counts.new_zeros(len(self.codebook))
-        counts.index_add_(0, self.codes, class_counts)
-        self.code_bias.copy_(
-            calibrated_bias(self.codebook, self.code_bias, features, counts)
-        )
-
-    @classmethod
-    def _of_parts(cls, parts, like, *, kind, smoothing):
-        """Make a head of given codes and their values (`LinearCodes`)."""
-        head = cls(
-            parts.codebook.shape[1],
-            len(parts.codes),
-            mapping=parts.codes,
-            within="learned" if kind == "learned" else "uniform",
-            smoothing=smoothing,
-            device=like.device,
-            dtype=like.dtype,
-        )
-        head.kind = kind
-        learned = kind == "learned"
-        shares = head.within.log_mass if learned else head.within.log_shares
-        with torch.no_grad():
-            head.codebook.copy_(head._like(parts.codebook))
-            head.code_bias.copy_(head._like(parts.code_bias))
-            shares.copy_(head._like(parts.log_shares))
-        return head
-
-    def to_linear(self):
-        """Return a linear layer with the same probabilities.
-
-        Returns
-        -------
-        torch.nn.Linear
-            Layer with the code vector of each class as its row; a copy.
-        """
-        linear = nn.Linear(
-            self.in_features,
-            self.num_classes,
-            device=self.codebook.device,
-            dtype=self.codebook.dtype,
-        )
-        with torch.no_grad():
-            linear.weight.copy_(self.weight)
-            linear.bias.copy_(self.bias)
-        return linear
 
     @property
     def weight(self):
@@ -388,42 +217,6 @@ class VQLogitsHead(nn.Module):
         """
         return features, LinearForm(self.weight, self.bias)
 
-    def conversion_report(self, linear, features, target=None, *, bias=None):
-        """Compare the head with the linear classifier it was made from.
-
-        Parameters
-        ----------
-        linear : torch.nn.Linear, classifier or array-like
-            As of `from_linear`.
-        features : array-like or Tensor of shape (n_rows, in_features)
-            Features, better those of data that neither has seen.
-        target : array-like or Tensor of shape (n_rows,), default=None
-            Class indices, for the negative log-likelihoods.
-        bias : array-like of shape (num_classes,), default=None
-            Biases, if `linear` are weights.
-
-        Returns
-        -------
-        VQConversionReport
-            The errors.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As of `from_linear`, and if a shape or a target does not fit.
-        """
-        weight, bias = linear_parameters(linear, bias)
-        shape = self.num_classes, self.in_features
-        if weight.shape != shape:
-            raise ValueError(
-                f"linear must have weights of shape {shape}, got {tuple(weight.shape)}."
-            )
-        features = rows_of_features(features, self.in_features, weight)
-        if target is not None:
-            target = torch.as_tensor(target, device=weight.device)
-            target = self._checked_target(target, features).long()
-        return conversion_report(self, weight, bias, features, target)
-
     # -- scores ------------------------------------------------------------------------
 
     def _masked_bias(self):
@@ -446,7 +239,17 @@ class VQLogitsHead(nn.Module):
         Tensor of shape (..., n_codes)
             Logits whose softmax are the probabilities of the codes; -inf for a code
             without classes.
+
+        Raises
+        ------
+        ValueError
+            If there is another number of features.
         """
+        if features.shape[-1:] != (self.in_features,):
+            raise ValueError(
+                f"features must have the shape (..., {self.in_features}), got "
+                f"{tuple(features.shape)}."
+            )
         return F.linear(features, self.codebook, self._masked_bias())
 
     def _code_log_prob(self, features):
@@ -565,8 +368,7 @@ class VQLogitsHead(nn.Module):
         ValueError
             If k is not between 1 and the number of classes.
         """
-        if not 1 <= k <= self.num_classes:
-            raise ValueError(f"k must be between 1 and {self.num_classes}, got {k!r}.")
+        check_k(k, self.num_classes)
         log_p = self._code_log_prob(features).reshape(-1, len(self.codebook))
         found = top_classes(log_p, *self._best_members(k), k)
         shape = (*features.shape[:-1], k)
@@ -583,12 +385,23 @@ class VQLogitsHead(nn.Module):
             self._members = stamp, table
         return self._members[1]
 
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        # Whether counts were given decides how shares are kept. A net that loads what
+        # was saved has seen no data, so it has no counts; it takes the kind that comes.
+        if self.kind != "learned" and f"{prefix}within.log_shares" in state_dict:
+            self.within = FixedShares(self.codebook.new_zeros(self.num_classes))
+        elif self.kind == "prior" and f"{prefix}within.class_counts" in state_dict:
+            self.within = self._counting()
+        self._members = None
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def __getstate__(self):
         return {**super().__getstate__(), "_members": None}
 
     def _checked_target(self, target, features, ignore_index=None):
-        if target.is_floating_point() or target.is_complex():
-            raise TypeError(f"target must hold class indices, got {target.dtype}.")
+        kind = getattr(target, "dtype", type(target).__name__)
+        if kind not in _INTEGERS:
+            raise TypeError(f"target must be a tensor of class indices, got {kind}.")
         if target.shape != features.shape[:-1]:
             raise ValueError(
                 f"target must have the shape {tuple(features.shape[:-1])} of the rows "
@@ -605,79 +418,6 @@ class VQLogitsHead(nn.Module):
                 )
         return target
 
-    # -- mapping -----------------------------------------------------------------------
-
-    @torch.no_grad()
-    def update_mapping(self, batches):
-        """Move classes to codes under which the data are more likely.
-
-        One round of coordinate ascent: with the codebook as it is, classes move one
-        after the other where the exact gain is largest, so that the likelihood of the
-        data does not fall. Call it between epochs. It needs a temporary matrix of shape
-        (num_classes, in_features), for the mean features of the classes.
-
-        Parameters
-        ----------
-        batches : iterable of (features, target)
-            Features (..., in_features) and class indices (...), as of `nll`.
-
-        Returns
-        -------
-        int
-            Number of classes that were moved.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As of `nll`; if there is no row; or if the biases are not trained.
-
-        Notes
-        -----
-        Shares by counts or biases become those by the counts of these data. A code may
-        lose all its classes; it then stays as a candidate for the next round. After a
-        few rounds the likelihood of other data may fall while that of these rises.
-        """
-        if not isinstance(self.code_bias, nn.Parameter):
-            raise ValueError("update_mapping needs trained biases: bias=True.")
-        sums, counts = self._class_sums(batches)
-        host_counts = counts.cpu().numpy()
-        if self.kind == "uniform":
-            mass = np.ones(self.num_classes)
-        elif self.kind == "learned":
-            mass = self.within.log_mass.double().cpu().numpy()
-            mass = np.exp(mass - mass.max())
-        else:
-            mass = host_counts + self.smoothing
-        means = sums / counts.clamp(min=1).unsqueeze(1).to(sums)
-
-        def scores(block):
-            rows = means[torch.as_tensor(block, device=means.device)]
-            scores = F.linear(rows, self.codebook, self.code_bias)
-            return scores.double().cpu().numpy()
-
-        n_codes = len(self.codebook)
-        codes, n_moved = ascend(
-            self.codes.cpu().numpy(), host_counts, mass, scores, n_codes
-        )
-        self.codes.copy_(torch.as_tensor(codes))
-        empty = np.bincount(codes, minlength=n_codes) == 0
-        self.code_mask.copy_(self._like(np.where(empty, -np.inf, 0.0)))
-        if isinstance(self.within, FixedShares):
-            self.within.log_shares.copy_(self._like(log_shares(codes, mass)))
-        return n_moved
-
-    def _class_sums(self, batches):
-        """Sum of the features and number of the rows of each class."""
-        sums = torch.zeros_like(self.weight)
-        counts = torch.zeros(self.num_classes, dtype=torch.int64, device=sums.device)
-        for features, target in batches:
-            target = self._checked_target(target, features).reshape(-1).long()
-            sums.index_add_(0, target, features.reshape(len(target), -1).to(sums))
-            counts.index_add_(0, target, torch.ones_like(target))
-        if not counts.any():
-            raise ValueError("batches must hold at least one row, got none.")
-        return sums, counts
-
     def extra_repr(self):
         """Return the sizes, for the representation of the module."""
         return (
@@ -692,51 +432,5 @@ def _stamp(tensor):
     return tensor.data_ptr(), version
 
 
-def _check_sizes(**sizes):
-    for name, size in sizes.items():
-        if not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"{name} must be an integer >= 1, got {size!r}.")
-
-
-def _checked_counts(counts, num_classes):
-    """Return counts (num_classes,) as float64, or raise ValueError."""
-    if isinstance(counts, torch.Tensor):
-        counts = counts.detach().cpu()
-    counts = np.asarray(counts, dtype=np.float64)
-    if counts.shape != (num_classes,):
-        raise ValueError(
-            f"class_counts must have the shape ({num_classes},), got {counts.shape}."
-        )
-    if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.any()):
-        raise ValueError("class_counts must be finite, not negative and not all zero.")
-    return counts
-
-
-def _starting_codes(mapping, n_codes, num_classes, counts):
-    """Code of each class, (num_classes,), for a head without a trained layer."""
-    known = mapping is None or isinstance(mapping, str)
-    if not known:
-        if isinstance(mapping, torch.Tensor):
-            mapping = mapping.cpu()
-        codes = given_codes(mapping, num_classes)
-        if n_codes is not None and n_codes != codes.max() + 1:
-            raise ValueError(
-                f"n_codes must be None or that of the mapping, {codes.max() + 1}, got "
-                f"{n_codes!r}."
-            )
-        return codes
-    n_codes = number_of_codes(n_codes, num_classes)
-    if mapping is None:
-        mapping = "random" if counts is None else "frequency"
-    if mapping not in ("frequency", "random"):
-        raise ValueError(
-            "mapping must be 'frequency', 'random' or an array without a trained layer "
-            f"(see from_linear), got {mapping!r}."
-        )
-    if mapping == "frequency" and counts is None:
-        raise ValueError("mapping='frequency' needs class_counts.")
-    if n_codes == num_classes:
-        return np.arange(num_classes)
-    if mapping == "frequency":
-        return frequency_codes(counts, n_codes)
-    return (torch.randperm(num_classes) % n_codes).numpy()
+def _random_permutation(n):
+    return torch.randperm(n).numpy()

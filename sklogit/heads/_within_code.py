@@ -48,15 +48,17 @@ class CountedShares(nn.Module):
         Sizes.
     smoothing : float
         Added to each count.
-    device : device
-        Where the counts are.
+    like : Tensor
+        Gives the device and, if it is not half, the precision; both follow the module.
     """
 
-    def __init__(self, n_classes, n_codes, smoothing, device=None):
+    def __init__(self, n_classes, n_codes, smoothing, like):
         super().__init__()
         self.smoothing, self.n_codes = smoothing, n_codes
-        zeros = torch.zeros(n_classes, dtype=torch.int64, device=device)
+        zeros = torch.zeros(n_classes, dtype=torch.int64, device=like.device)
         self.register_buffer("class_counts", zeros)
+        nothing = torch.empty(0, dtype=like.dtype, device=like.device)
+        self.register_buffer("like", nothing, persistent=False)
 
     def observe(self, target, codes):
         """Count targets."""
@@ -64,13 +66,18 @@ class CountedShares(nn.Module):
 
     def forward(self, codes):
         """Logarithms of all shares, (n_classes,)."""
-        mass = self.class_counts.float() + self.smoothing
-        total = mass.new_zeros(self.n_codes).index_add_(0, codes, mass)
+        mass, total = self._masses(codes)
         return mass.log() - total.log()[codes]
 
     def of(self, target, codes):
         """Logarithms of the shares of some classes."""
-        return self(codes)[target]
+        mass, total = self._masses(codes)
+        return mass[target].log() - total[codes[target]].log()
+
+    def _masses(self, codes):
+        dtype = in_single_at_least(self.like).dtype
+        mass = self.class_counts.to(dtype) + self.smoothing
+        return mass, mass.new_zeros(self.n_codes).index_add_(0, codes, mass)
 
 
 class LearnedShares(nn.Module):

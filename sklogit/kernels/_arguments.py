@@ -11,6 +11,9 @@ from ._task import IGNORED, Task
 IMPLEMENTATIONS = ("auto", "chunk", "recompute", "reference", "triton")
 _REDUCTIONS = ("mean", "sum", "none")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# Logits divided by smaller or greater caps leave the range of single precision.
+_CAPS = 1e-10, 1e10
+_INT64 = torch.iinfo(torch.int64)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Options:
         _check_number("z_loss", self.z_loss, 0, math.inf, "[)")
         _check_number("max_dropped_mass", self.max_dropped_mass, 0, 1, "[]")
         if self.softcap is not None:
-            _check_number("softcap", self.softcap, 0, math.inf, "()")
+            _check_number("softcap", self.softcap, *_CAPS, "[]")
         if self.filter_eps is not None and self.filter_eps != "auto":
             _check_number("filter_eps", self.filter_eps, 0, 1, "[)")
         if self.chunk_size != "auto":
@@ -87,9 +90,10 @@ def _check_choice(name, value, allowed):
 
 
 def _check_integer(name, value, least=None):
-    bad = not isinstance(value, Integral) or isinstance(value, bool)
-    if bad or (least is not None and value < least):
-        bound = "" if least is None else f" >= {least}"
+    good = isinstance(value, Integral) and not isinstance(value, bool)
+    floor = _INT64.min if least is None else least
+    if not (good and floor <= value <= _INT64.max):
+        bound = " of 64 bits" if least is None else f" >= {least}"
         also = " or 'auto'" if name == "chunk_size" else ""
         raise ValueError(f"{name} must be an integer{bound}{also}, got {value!r}.")
 
@@ -124,6 +128,8 @@ def check_tensors(input, weight, target, bias):
         if tensor is None and name == "bias":
             continue
         _check_is_tensor(name, tensor)
+        if tensor.layout != torch.strided:
+            raise TypeError(f"{name} must be a dense tensor, got {tensor.layout}.")
         if tensor.dtype not in _FLOATS:
             raise TypeError(f"{name} must hold real numbers, got {tensor.dtype}.")
         if tensor.dtype != input.dtype:
@@ -176,8 +182,8 @@ def checked_weights(name, values, shape, input):
         Their name.
     values : Tensor or None
         The weights.
-    shape : tuple of int
-        Shape that they must have.
+    shape : tuple of int or None
+        Shape that they must have; None for any.
     input : Tensor
         On its device they must be.
 
@@ -194,6 +200,7 @@ def checked_weights(name, values, shape, input):
     if values is None:
         return None
     _check_is_tensor(name, values)
+    shape = values.shape if shape is None else shape
     if values.is_complex() or values.shape != shape:
         raise ValueError(
             f"{name} must have shape {tuple(shape)}, got {tuple(values.shape)} of "
@@ -257,6 +264,8 @@ def make_task(options, dtype, n_classes, target, sample_weight, class_weight):
     """
     target = target.long()
     counts = target != options.ignore_index
+    # NaN becomes the smallest integer, which is ours for rows that do not count.
+    target = torch.where(counts, target.clamp(min=IGNORED + 1), IGNORED)
     of_row = counts.to(torch.promote_types(dtype, torch.float32))
     if sample_weight is not None:
         of_row = of_row * sample_weight
@@ -274,7 +283,7 @@ def make_task(options, dtype, n_classes, target, sample_weight, class_weight):
         smoothing = per_class * (options.label_smoothing / n_classes)
         smoothing_weight = of_row
     task = Task(
-        torch.where(counts, target, IGNORED),
+        target,
         g * (1 - options.label_smoothing),
         smoothing,
         smoothing_weight,

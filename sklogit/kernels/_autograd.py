@@ -61,6 +61,23 @@ class RowTerms(torch.autograd.Function):
         return *gradients, None, None
 
 
+def needs_gradients(*tensors):
+    """Say which gradients autograd will ask for.
+
+    Parameters
+    ----------
+    *tensors : Tensor or None
+        What goes in.
+
+    Returns
+    -------
+    tuple of bool
+        Of each, whether it will.
+    """
+    on = torch.is_grad_enabled()
+    return tuple(on and x is not None and x.requires_grad for x in tensors)
+
+
 def scaled(gradients, upstream):
     """Multiply gradients by the one of the loss, in place.
 

@@ -2,9 +2,10 @@
 
 import torch
 
+from ._autocast import without_autocast
 from ._gradients import RowFactors, Sums
 from ._softmax import softmax
-from ._task import check_finite, check_targets, without_autocast
+from ._task import check_finite, check_targets
 from ._walk import Walk
 
 

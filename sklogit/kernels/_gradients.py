@@ -337,4 +337,5 @@ def add_part(sums, part, targets, slope=None, smooth=None, filtering=None):
 
 
 def _column_sums(S, scale):
-    return S.T @ scale.squeeze(1).to(S.dtype)
+    # Entries may be narrower than the sums, which index_add_ does not mix.
+    return (S.T @ scale.squeeze(1).to(S.dtype)).to(scale.dtype)

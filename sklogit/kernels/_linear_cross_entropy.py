@@ -3,7 +3,15 @@
 import torch
 
 from . import _autograd, _compiled, _recompute, _reference
-from ._arguments import Options, check_tensors, checked_weights, make_task
+from ._arguments import (
+    Options,
+    check_tensors,
+    checked_weights,
+    make_task,
+)
+from ._autocast import as_autocast
+from ._autograd import needs_gradients
+from ._reduction import mean_of_nothing, reduced
 
 
 def linear_cross_entropy(
@@ -66,7 +74,7 @@ def linear_cross_entropy(
         Factor of :math:`\mathrm{lse}_i^2`, which is added to each row's loss before
         it is weighed, and keeps logits from drifting.
     softcap : float, default=None
-        Logits become :math:`c \tanh(z / c)`.
+        Logits become :math:`c \tanh(z / c)`, with c from 1e-10 to 1e10.
     filter_eps : float or "auto", default=None
         Entries of the softmax below it may be left out of the gradient (not of the
         loss), see the notes. None is exact, "auto" the machine epsilon of the dtype of
@@ -78,15 +86,16 @@ def linear_cross_entropy(
     return_lse : bool, default=False
         Whether to return lse too. Both can be differentiated then.
     process_group : torch.distributed.ProcessGroup, default=None
-        Processes of which each holds a part of the classes.
+        Processes of which each holds a part of the classes, see the notes.
     shard_start : int, default=0
-        The first class that this process holds.
+        The first class that this process holds; 0 without `process_group`.
     impl : {"auto", "chunk", "recompute", "reference", "triton"}, default="auto"
         "chunk" computes the gradient with the loss, in three products of matrices, if
         the weights of the rows are known by then: not with ``reduction="none"`` or
         `return_lse`, which "recompute" does. "recompute" makes the logits again in the
         backward pass: a product more, and the least memory. "reference" forms all
-        logits, and can be differentiated twice. "triton" takes kernels for GPUs.
+        logits, and can be differentiated twice. "triton" takes kernels of Triton,
+        which were compiled for GPUs, but were run by Triton's interpreter only.
 
     Returns
     -------
@@ -104,7 +113,8 @@ def linear_cross_entropy(
         classes, weights are negative, or the loss is NaN because of numbers that are
         not finite. Elsewhere looking at values would wait for the device.
     RuntimeError
-        In the backward pass, if ``create_graph=True``.
+        In the backward pass, if ``create_graph=True``; with `process_group` if another
+        rank dies, or does not answer within the timeout of the group.
 
     See Also
     --------
@@ -127,6 +137,13 @@ def linear_cross_entropy(
     to more than ``max_dropped_mass * v / V`` is computed exactly. What is left out
     biases the gradient: classes that are never probable get gradients as targets only.
     Use it where the softmax is peaked, as in fine-tuning, and not early in training.
+
+    With `process_group` every rank passes the same `input` and `target`, and weights of
+    all rows; `weight` and `bias` hold the classes from `shard_start` on, `class_weight`
+    all classes of all ranks. Targets count over all ranks. Every rank returns the same
+    loss. The gradient of `input` is complete on every rank and must not be summed over
+    them again; those of `weight` and `bias` are of the rank's own classes. There is no
+    ``impl="reference"`` then, and ``torch.compile`` breaks the graph at the call.
 
     Under ``torch.compile`` it is an operator that the compiler does not look into, and
     no graph break; the gradient then needs its memory twice. A second backward pass
@@ -175,7 +192,8 @@ def linear_cross_entropy(
             process_group,
             shard_start,
         )
-    input, weight, bias = _as_autocast(input, weight, bias)
+    _check_no_shard(shard_start)
+    input, weight, bias = as_autocast(input, weight, bias)
     check_tensors(input, weight, target, bias)
     sample_weight = checked_weights("sample_weight", sample_weight, target.shape, input)
     class_weight = checked_weights("class_weight", class_weight, (len(weight),), input)
@@ -189,40 +207,29 @@ def linear_cross_entropy(
     )
     head = input.reshape(target.numel(), input.shape[-1]), weight, bias
     if impl in ("auto", "chunk") and reduction != "none" and not return_lse:
-        return _mean_of_nothing(_loss(*head, task), total, reduction)
+        return mean_of_nothing(_loss(*head, task), total, reduction)
     terms = _row_terms(*head, task, impl)
-    losses = task.row_losses(*terms)
-    if reduction == "none":
-        loss = losses.reshape(target.shape)
-    else:
-        loss = _mean_of_nothing(losses.sum(), total, reduction)
-    return (loss, terms[1].reshape(target.shape)) if return_lse else loss
+    return reduced(terms, task, total, target.shape, reduction, return_lse)
 
 
-def _as_autocast(*tensors):
-    """Cast as torch's own linear function would."""
-    if not isinstance(tensors[0], torch.Tensor):
-        return tensors
-    device = tensors[0].device.type
-    if not torch.is_autocast_enabled(device):
-        return tensors
-    dtype = torch.get_autocast_dtype(device)
-    return tuple(
-        x.to(dtype) if isinstance(x, torch.Tensor) and x.dtype == torch.float32 else x
-        for x in tensors
-    )
+def _check_no_shard(shard_start):
+    if shard_start != 0:
+        raise ValueError(
+            "shard_start must be 0 without process_group, as weight then holds all "
+            f"classes, got {shard_start!r}."
+        )
 
 
-def _needs_gradients(*tensors):
-    on = torch.is_grad_enabled()
-    return tuple(on and x is not None and x.requires_grad for x in tensors)
+def _is_traced(tensor):
+    """Whether nothing is computed yet: only operators know what it will look like."""
+    return torch.compiler.is_compiling() or tensor.device.type == "meta"
 
 
 def _loss(features, weight, bias, task):
     """Loss whose gradient is computed with it."""
-    needs = _needs_gradients(features, weight, bias)
+    needs = needs_gradients(features, weight, bias)
     compute = _autograd.LossWithGradient.apply
-    if torch.compiler.is_compiling():
+    if _is_traced(features):
         compute = _compiled.loss_of
     return compute(features, weight, bias, task, needs)
 
@@ -235,11 +242,6 @@ def _row_terms(features, weight, bias, task, impl):
         from . import _triton
 
         return _autograd.RowTerms.apply(features, weight, bias, task, _triton)
-    if torch.compiler.is_compiling():
+    if _is_traced(features):
         return _compiled.row_terms(features, weight, bias, task)
     return _autograd.RowTerms.apply(features, weight, bias, task, _recompute)
-
-
-def _mean_of_nothing(loss, total, reduction):
-    """NaN for the mean over no rows, as torch has it."""
-    return loss if reduction == "sum" else loss.masked_fill(total == 0, torch.nan)

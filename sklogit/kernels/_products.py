@@ -26,7 +26,8 @@ def products_for(weight):
     dtype = torch.promote_types(weight.dtype, torch.float32)
     on_cpu = weight.device.type == "cpu"
     wide = Products(dtype)
-    if on_cpu and dtype == torch.float32 and _onednn_is_faster():
+    # oneDNN has no products over no features.
+    if on_cpu and dtype == torch.float32 and weight.shape[1] and _onednn_is_faster():
         wide = OneDNNProducts(dtype)
     # Not float16: the factors of a row, one over a sum of thousands, would underflow.
     if weight.dtype == torch.bfloat16:
@@ -185,7 +186,10 @@ class BFloat16Products(Products):
 
 
 class WideningProducts(BFloat16Products):
-    """Products of bfloat16 that GPUs return in single precision."""
+    """Products of bfloat16 that GPUs return in single precision.
+
+    Tested with a stand-in for the GPU's product only.
+    """
 
     def prepare(self, features, scale):
         """Make of features what `logits` takes; see `Products`."""

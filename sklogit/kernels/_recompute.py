@@ -6,9 +6,10 @@ memory: a tile is all that is ever kept.
 
 import torch
 
+from ._autocast import without_autocast
 from ._gradients import RowFactors, Sums
 from ._softmax import softmax
-from ._task import IGNORED, LOG2E, check_finite, check_targets, without_autocast
+from ._task import IGNORED, LOG2E, check_finite, check_targets
 from ._walk import Walk
 
 

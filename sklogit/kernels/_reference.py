@@ -3,7 +3,8 @@
 import torch
 from torch.nn import functional as F
 
-from ._task import IGNORED, check_finite, check_targets, without_autocast
+from ._autocast import without_autocast
+from ._task import IGNORED, check_finite, check_targets
 
 
 @without_autocast

@@ -6,6 +6,7 @@ each of these functions, in the same order.
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from zlib import crc32
 
 import torch
 import torch.distributed as dist
@@ -183,7 +184,7 @@ def _naming_failures(group, what):
 
 
 def checksum(tensor):
-    """Return a number that differs, almost surely, for other values or their order.
+    """Return a number that differs, almost surely, for other values, order or shape.
 
     Parameters
     ----------
@@ -203,7 +204,9 @@ def checksum(tensor):
             {2: torch.int16, 4: torch.int32, 8: torch.int64}[flat.itemsize]
         )
     places = torch.arange(len(flat), device=flat.device)
-    return int((flat.long() * (2 * places + 1)).sum()) + 1
+    # Of the shape, as zeros add nothing to the sum.
+    of_shape = crc32(repr(tuple(tensor.shape)).encode()) + 1
+    return int((flat.long() * (2 * places + 1)).sum() + of_shape)
 
 
 def _gather(group, values, device):

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import wraps
 
 import torch
 
@@ -209,25 +208,3 @@ def check_finite(values, **tensors):
                 f"{name} must be finite, found {tensor[wrong][0].item()} at "
                 f"{tuple(wrong.nonzero()[0].tolist())}."
             )
-
-
-def without_autocast(function):
-    """Let a function of features choose its dtypes itself.
-
-    Parameters
-    ----------
-    function : callable
-        Its first argument is a Tensor.
-
-    Returns
-    -------
-    callable
-        The function, with autocasting off while it runs.
-    """
-
-    @wraps(function)
-    def wrapped(features, *args):
-        with torch.autocast(features.device.type, enabled=False):
-            return function(features, *args)
-
-    return wrapped

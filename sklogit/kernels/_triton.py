@@ -1,14 +1,16 @@
 """Linear cross-entropy by kernels of Triton, which never store the logits.
 
-Needs the extra ``triton``, and imports it with the first call.
+Needs the extra ``triton``, and imports it with the first call. The kernels were run by
+Triton's interpreter and compiled for sm_80 and sm_90, but never run on a GPU.
 """
 
 import torch
 
+from ._autocast import without_autocast
 from ._gradients import RowFactors
-from ._task import IGNORED, check_finite, check_targets, without_autocast
+from ._task import IGNORED, check_finite, check_targets
 from ._triton_gradients import Filter, RowGradients, gradients
-from ._triton_statistics import Operands, row_statistics
+from ._triton_statistics import Operands, kernels_for, row_statistics
 from ._walk import Walk
 
 
@@ -32,6 +34,7 @@ def forward(features, weight, bias, task):
     nll, lse, smooth : Tensor of shape (N,)
         As of `_recompute.forward`.
     """
+    kernels_for(features.device)  # Raises what is wrong before anything is computed.
     check_targets(task.target, len(weight))
     walk = Walk(features, weight, bias, task, task.target != IGNORED)
     statistics = row_statistics(operands_of(walk, weight, bias))

@@ -7,12 +7,14 @@ import torch
 import torch.distributed as dist
 
 from ._arguments import check_tensors, checked_weights, make_task
-from ._autograd import RowTerms, refuse_second_derivative, scaled
+from ._autocast import as_autocast, without_autocast
+from ._autograd import RowTerms, needs_gradients, refuse_second_derivative, scaled
 from ._gradients import RowFactors
-from ._linear_cross_entropy import _as_autocast, _mean_of_nothing, _needs_gradients
+from ._reduction import mean_of_nothing, reduced
 from ._shard import Shard, TorchShard, TritonShard
 from ._shards import Shards, checksum
-from ._task import IGNORED, check_finite, check_targets, without_autocast
+from ._task import IGNORED, check_finite, check_targets
+from ._triton_statistics import kernels_for
 
 # What must not differ between ranks, besides which classes they hold.
 _SAME = (
@@ -87,24 +89,22 @@ def linear_cross_entropy(
         the backward pass.
     """
     _check_group(process_group)
-    input, weight, bias = _as_autocast(input, weight, bias)
+    input, weight, bias = as_autocast(input, weight, bias)
     replicated = input, target, sample_weight, class_weight
-    n_here, device, same, refusal = (
-        0,
-        torch.device("cpu"),
-        dict.fromkeys(_SAME, 0),
-        None,
-    )
+    start, n_here, device = 0, 0, torch.device("cpu")
+    same, refusal = dict.fromkeys(_SAME, 0), None
     try:
         _check_rank(input, weight, target, bias, options, shard_start)
         sample_weight = checked_weights(
             "sample_weight", sample_weight, target.shape, input
         )
-        n_here, device = len(weight), input.device
+        # How many they must be is known when all ranks have told.
+        checked_weights("class_weight", class_weight, None, input)
         same = _same_on_all_ranks(*replicated, bias is not None, options, return_lse)
-    except (TypeError, ValueError) as error:
+        start, n_here, device = int(shard_start), len(weight), input.device
+    # Whatever it is, the other ranks must not wait for this one.
+    except Exception as error:
         refusal = error
-    start = 0 if refusal else int(shard_start)
     shards = Shards.agree(process_group, start, n_here, device, same, refusal)
     class_weight = checked_weights(
         "class_weight", class_weight, (shards.n_classes,), input
@@ -121,15 +121,10 @@ def linear_cross_entropy(
     head = input.reshape(target.numel(), input.shape[-1]), weight, bias
     fused = options.impl in ("auto", "chunk") and not return_lse
     if fused and options.reduction != "none":
-        loss = ShardedLoss.apply(*head, task, shards, _needs_gradients(*head))
-        return _mean_of_nothing(loss, total, options.reduction)
+        loss = ShardedLoss.apply(*head, task, shards, needs_gradients(*head))
+        return mean_of_nothing(loss, total, options.reduction)
     terms = RowTerms.apply(*head, task, ShardedTerms(shards, options.impl))
-    losses = task.row_losses(*terms)
-    if options.reduction == "none":
-        loss = losses.reshape(target.shape)
-    else:
-        loss = _mean_of_nothing(losses.sum(), total, options.reduction)
-    return (loss, terms[1].reshape(target.shape)) if return_lse else loss
+    return reduced(terms, task, total, target.shape, options.reduction, return_lse)
 
 
 class ShardedLoss(torch.autograd.Function):
@@ -339,10 +334,12 @@ def _check_rank(input, weight, target, bias, options, shard_start):
     if not isinstance(shard_start, Integral) or shard_start < 0:
         raise ValueError(f"shard_start must be an integer >= 0, got {shard_start!r}.")
     if isinstance(weight, torch.Tensor) and weight.ndim == 2 and not len(weight):
-        if bias is not None and bias.shape == (0,):
+        if isinstance(bias, torch.Tensor) and bias.shape == (0,):
             bias = bias.new_zeros(1)
         weight = weight.new_zeros(1, weight.shape[1])
     check_tensors(input, weight, target, bias)
+    if options.impl == "triton":
+        kernels_for(input.device)
 
 
 def _check_options(options):
@@ -365,7 +362,7 @@ def _same_on_all_ranks(
     values = [
         crc32(repr(tuple(input.shape)).encode()),
         crc32(repr((input.dtype, input.device.type)).encode()),
-        _needs_gradients(input)[0],
+        needs_gradients(input)[0],
         checksum(target),
         checksum(sample_weight),
         checksum(class_weight),

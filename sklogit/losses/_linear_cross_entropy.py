@@ -144,9 +144,7 @@ class LinearCrossEntropyLoss(nn.Module):
         self.chunk_size = chunk_size
         self.impl = impl
         Options(**self._options())  # Raises what is wrong with them.
-        if class_weight is not None:
-            class_weight = torch.as_tensor(class_weight)
-        self.register_buffer("class_weight", class_weight)
+        self.register_buffer("class_weight", _class_weight(class_weight, num_classes))
         self._make_head(bias, {"device": device, "dtype": dtype})
 
     @property
@@ -310,6 +308,24 @@ def _check_sizes(in_features, num_classes):
                 f"{name} must be an integer >= 1, or both in_features and num_classes "
                 f"None, got {size!r}."
             )
+
+
+def _class_weight(values, num_classes):
+    """Make a tensor of weights; of a head that comes later the length is not known."""
+    if values is None:
+        return None
+    try:
+        weights = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"class_weight must be a tensor or numbers, got {values!r}."
+        ) from error
+    if weights.ndim != 1 or num_classes not in (None, len(weights)):
+        length = "num_classes" if num_classes is None else num_classes
+        raise ValueError(
+            f"class_weight must have shape ({length},), got {tuple(weights.shape)}."
+        )
+    return weights
 
 
 # The name of the paper.

@@ -11,6 +11,7 @@ from ._anyloss import (  # noqa: E402 - after the checks for the extra
 from ._augmented_covariance import AugmentedCovarianceNetClassifier  # noqa: E402
 from ._batch_policy import BatchPolicy  # noqa: E402
 from ._cut_cross_entropy import CutCrossEntropyClassifier  # noqa: E402
+from ._grassmann import GrassmannNetClassifier  # noqa: E402
 from ._logit_classifier import LogitClassifier  # noqa: E402
 from ._row_dataset import RowDataset  # noqa: E402
 from ._stratified import StratifiedBatches, StratifiedDataLoader  # noqa: E402
@@ -25,6 +26,7 @@ __all__ = [
     "AugmentedCovarianceNetClassifier",
     "BatchPolicy",
     "CutCrossEntropyClassifier",
+    "GrassmannNetClassifier",
     "LogitClassifier",
     "RowDataset",
     "StratifiedBatches",

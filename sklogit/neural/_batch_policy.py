@@ -181,3 +181,45 @@ def make_batch_policy(value, kwargs):
             f"{type(value).__name__}."
         )
     return LoaderPolicy(value, **kwargs)
+
+
+class BatchPolicyMixin:
+    """A net whose training batches are those of its policy."""
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Go through an epoch, of batches as the policy selects them in training.
+
+        Parameters
+        ----------
+        iterator : iterable or None
+            Batches.
+        training : bool
+            Whether it is training.
+        prefix : str
+            Of the names in the history.
+        step_fn : callable
+            Called with each batch.
+        **fit_params : dict
+            Passed to it.
+        """
+        if training and iterator is not None:
+            iterator = self._selected(iterator)
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+
+    def _make_batch_policy(self):
+        kwargs = self.get_params_for("batch_policy")
+        return make_batch_policy(self.batch_policy, kwargs)
+
+    def _selected(self, batches):
+        for batch in batches:
+            batch = self.batch_policy_.select(self, batch)
+            if batch is None:
+                continue
+            if not (isinstance(batch, tuple | list) and len(batch) == 2):
+                raise TypeError(
+                    f"batch_policy={type(self.batch_policy_).__name__} must select a "
+                    f"pair of data and class indices, or None, got a "
+                    f"{type(batch).__name__}."
+                )
+            if len(batch[1]):
+                yield batch

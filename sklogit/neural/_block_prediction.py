@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import (
+    _check_sample_weight,
     check_consistent_length,
     check_is_fitted,
     validate_data,
@@ -118,16 +119,25 @@ class BlockPredictionMixin:
         y : array-like of shape (n_samples,)
             Labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights.
+            Weights, not negative, not all zero.
 
         Returns
         -------
         float
             The (weighted) mean, without the penalty.
+
+        Raises
+        ------
+        ValueError
+            If y has labels that are not in ``classes_``, or weights are wrong.
         """
         check_is_fitted(self)
         indices = class_indices(y, self.classes_)
-        check_consistent_length(X, indices, sample_weight)
+        check_consistent_length(X, indices)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, indices, ensure_non_negative=True
+            )
         start, losses = 0, []
         for logits in self._blocks(X):
             rows = np.arange(len(logits))

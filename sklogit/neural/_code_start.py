@@ -6,11 +6,11 @@ from sklearn.random_projection import SparseRandomProjection
 
 from ..heads._code_mapping import segment_sums
 from ..heads._feature_moments import MOST_FEATURES
+from ..heads._linear_parameters import linear_parameters
 from ..heads._vq_conversion import (
     COUNT_OF_NONE,
     LinearCodes,
     choose_codes,
-    linear_parameters,
     quantize_linear,
 )
 

@@ -19,9 +19,17 @@ from sklearn.utils.validation import (
 from .._state import restore_on_failure
 from ._block_prediction import BlockPredictionMixin
 from ._lbfgs import minimise
-from ._linear_net import coefficients_of, ended_early, linear_net, set_penalty
+from ._linear_net import (
+    coefficients_of,
+    ended_early,
+    linear_net,
+    objectives,
+    set_penalty,
+)
 from ._net import check_labels, class_indices, seeded
 from ._softmax_objective import softmax_objective
+
+_AUTO_OR_POSITIVE = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
 
 
 def _trains_by_adam(estimator):
@@ -49,7 +57,7 @@ class CutCrossEntropyClassifier(
     Parameters
     ----------
     C : float, default=1.0
-        Inverse of the strength of the penalty.
+        Inverse of the strength of the penalty; infinity for none.
     fit_intercept : bool, default=True
         Whether there are intercepts b; they are not penalised.
     solver : {"lbfgs", "adam"}, default="lbfgs"
@@ -66,7 +74,7 @@ class CutCrossEntropyClassifier(
     learning_rate_init : float, default=0.001
         Learning rate of "adam".
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, which multiply those of the rows.
+        Weights of the classes, not negative, which multiply those of the rows.
     label_smoothing : float, default=0.0
         Part of the target that is spread over all classes.
     chunk_size : int or "auto", default="auto"
@@ -77,7 +85,8 @@ class CutCrossEntropyClassifier(
     dtype : {"auto", "float32", "float64"}, default="auto"
         In which to compute; "auto" is that of X.
     warm_start : bool, default=False
-        Whether `fit` starts from the coefficients of the last one.
+        Whether `fit` starts from the coefficients of the last one, which must have the
+        same classes and number of features.
     random_state : int, RandomState instance or None, default=None
         Order of the rows in minibatches.
     verbose : int, default=0
@@ -102,6 +111,9 @@ class CutCrossEntropyClassifier(
         the mean loss of its minibatches, and the penalty at its end.
     net_ : LogitClassifier
         The net that "adam" trains; only there.
+    weight_seen_ : float
+        Total weight of the rows of all calls of `fit` and `partial_fit` by "adam", by
+        which the penalty is divided; only there.
 
     See Also
     --------
@@ -144,27 +156,17 @@ class CutCrossEntropyClassifier(
            [1, 8]])
     """
 
-    _automatic_or_integer = [
-        StrOptions({"auto"}),
-        Interval(Integral, 1, None, closed="left"),
-    ]
     _parameter_constraints: dict = {
-        "C": [Interval(Real, 0, None, closed="neither")],
+        "C": [Interval(Real, 0, None, closed="right")],
         "fit_intercept": ["boolean"],
         "solver": [StrOptions({"lbfgs", "adam"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "batch_size": _AUTO_OR_POSITIVE,
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="both")],
-        "chunk_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "chunk_size": _AUTO_OR_POSITIVE,
         "filter_eps": [
             StrOptions({"auto"}),
             Interval(Real, 0, 1, closed="left"),
@@ -233,10 +235,13 @@ class CutCrossEntropyClassifier(
         Raises
         ------
         ValueError
-            If a value is not finite, a weight negative, or there is only one class; if
-            `filter_eps` is given for "lbfgs".
+            If a value is not finite, a weight negative, all weights zero, or there is
+            only one class; if features are too large to be squared in single precision;
+            if `filter_eps` is given for "lbfgs"; if `warm_start` finds coefficients of
+            other classes or features.
         KeyboardInterrupt
-            On Ctrl-C; the classifier then has the coefficients reached until then.
+            On Ctrl-C. After one iteration the classifier has the coefficients reached
+            until then, before that those of an earlier fit.
         """
         context = self._init_callback_context(max_subtasks=self.max_iter)
         interrupt = self._fit(X, y, sample_weight, context)
@@ -246,9 +251,10 @@ class CutCrossEntropyClassifier(
 
     @available_if(_trains_by_adam)
     @_fit_context(prefer_skip_nested_validation=True)
-    @restore_on_failure
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Pass over some data once, by "adam".
+
+        It goes on from the coefficients of an earlier fit, by whatever solver.
 
         Parameters
         ----------
@@ -270,7 +276,26 @@ class CutCrossEntropyClassifier(
         ------
         ValueError
             If `classes` are missing in the first call, or y has others.
+        KeyboardInterrupt
+            On Ctrl-C; the classifier then has the coefficients reached until then,
+            unless it was the first call.
         """
+        interrupt = self._partial_fit(X, y, classes, sample_weight)
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.non_deterministic = self.solver == "adam" and self.random_state is None
+        return tags
+
+    # -- steps of the fit --------------------------------------------------------------
+
+    @restore_on_failure
+    def _partial_fit(self, X, y, classes, sample_weight):
+        """Pass over data once; return the KeyboardInterrupt that ended it, or None."""
         first = _check_partial_fit_first_call(self, classes)
         if isinstance(self.class_weight, str):
             raise ValueError(
@@ -281,24 +306,17 @@ class CutCrossEntropyClassifier(
         indices = class_indices(y, self.classes_)
         weight = self._with_class_weight(weight, y)
         self._check_number_of_classes()
-        self.weight_seen_ = _total(weight, y) + (0 if first else self.weight_seen_)
+        self.weight_seen_ = _total(weight, y) + getattr(self, "weight_seen_", 0)
         penalty = self._penalty(self.weight_seen_)
-        if first:
-            self.net_ = linear_net(self, *self._start(X), penalty, max_epochs=1)
-        elif self.net_.initialized_:
+        if hasattr(self, "net_"):
             set_penalty(self.net_, penalty)
+        else:
+            start = self._start(X, self.classes_, warm=True)
+            self.net_ = linear_net(self, *start, penalty, max_epochs=1)
+        n_before = len(objectives(self.net_)) if self.net_.initialized_ else 0
         with seeded(self.random_state):
-            self.net_.partial_fit(X, indices, sample_weight=weight)
-        self._store_net()
-        return self
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.non_deterministic = self.solver == "adam" and self.random_state is None
-        return tags
-
-    # -- steps of the fit --------------------------------------------------------------
+            self.net_.partial_fit(X, indices, sample_weight=weight, epochs=1)
+        return self._store_net(n_before + 1)
 
     @restore_on_failure
     def _fit(self, X, y, sample_weight, context):
@@ -314,7 +332,7 @@ class CutCrossEntropyClassifier(
         self._check_number_of_classes()
         weight = self._with_class_weight(weight, y)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        start = self._start(X, before)
+        start = self._start(X, before, self.warm_start)
         report = self._reporter(context, X, y)
         if self.solver == "adam":
             interrupt = self._fit_adam(X, indices, weight, start, report)
@@ -346,10 +364,13 @@ class CutCrossEntropyClassifier(
         found = minimise(
             objective, objective.join(*start), self.max_iter, self.tol, on_iteration
         )
+        if found.interrupt is not None and found.n_iter < 1:
+            raise found.interrupt
         self._store(*objective.coefficients(found.theta))
         self.loss_curve_ = np.array(found.loss_curve)
         self.n_iter_ = found.n_iter
-        self.__dict__.pop("net_", None)
+        for of_adam in ("net_", "weight_seen_"):
+            self.__dict__.pop(of_adam, None)
         ended = found.converged or found.stopped or found.interrupt is not None
         self._warn_unless(ended)
         return found.interrupt
@@ -361,13 +382,22 @@ class CutCrossEntropyClassifier(
         )
         self.net_.fit(X, y, sample_weight=weight)
         self.weight_seen_ = _total(weight, y)
-        self._store_net()
-        self._warn_unless(ended_early(self.net_))
+        interrupt = self._store_net(self.max_iter)
+        self._warn_unless(interrupt is not None or ended_early(self.net_))
+        return interrupt
 
-    def _store_net(self):
+    def _store_net(self, n_epochs):
+        """Store what is trained; return a KeyboardInterrupt if epochs are missing."""
+        curve = objectives(self.net_)
+        # skorch ends the training by it without a word.
+        interrupt = None
+        if len(curve) < n_epochs and not ended_early(self.net_):
+            interrupt = KeyboardInterrupt()
+        if not curve:
+            raise interrupt
         self._store(*coefficients_of(self.net_))
-        self.loss_curve_ = np.array(self.net_.history[:, "objective"])
-        self.n_iter_ = len(self.loss_curve_)
+        self.loss_curve_, self.n_iter_ = np.array(curve), len(curve)
+        return interrupt
 
     def _checked(self, X, y, sample_weight, reset):
         dtype = [np.float64, np.float32] if self.dtype == "auto" else self.dtype
@@ -383,27 +413,34 @@ class CutCrossEntropyClassifier(
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes, but the "
-                f"data contains only one class: {self.classes_[0]!r}."
+                f"data contains only one class: {self.classes_.tolist()[0]!r}."
             )
 
     def _with_class_weight(self, weight, y):
         if self.class_weight is None:
             return weight
+        _check_class_weight(self.class_weight)
         of_class = compute_class_weight(
             self.class_weight, classes=self.classes_, y=y, sample_weight=weight
         )
         of_class = of_class[np.searchsorted(self.classes_, y)]
-        return of_class if weight is None else weight * of_class
+        weight = of_class if weight is None else weight * of_class
+        if not weight.any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} and sample_weight must leave one "
+                "row at least with a weight above zero."
+            )
+        return weight
 
     def _penalty(self, total):
         # Two rows of coefficients, one the negative of the other, have half the square
         # of their difference, which is what is penalised.
         return (2 if len(self.classes_) == 2 else 1) / (self.C * total)
 
-    def _start(self, X, classes_before=None):
+    def _start(self, X, classes_before, warm):
         """Coefficients (n_classes, n_features) and intercepts to start from."""
         shape = len(self.classes_), X.shape[1]
-        if not (self.warm_start and hasattr(self, "coef_")):
+        if not (warm and hasattr(self, "coef_")):
             return np.zeros(shape, X.dtype), np.zeros(shape[0], X.dtype)
         coef, intercept = self.coef_, self.intercept_
         if len(coef) == 1:
@@ -411,7 +448,8 @@ class CutCrossEntropyClassifier(
         if coef.shape != shape or not np.array_equal(classes_before, self.classes_):
             raise ValueError(
                 "warm_start needs the same classes and number of features: fitted were "
-                f"coefficients of shape {coef.shape}, the data ask for {shape}."
+                f"coefficients of shape {coef.shape} and classes {classes_before}, the "
+                f"data ask for {shape} and {self.classes_}."
             )
         return coef.astype(X.dtype), intercept.astype(X.dtype)
 
@@ -459,6 +497,17 @@ class CutCrossEntropyClassifier(
                 "iterations: increase max_iter or tol, or scale the features.",
                 ConvergenceWarning,
                 stacklevel=4,
+            )
+
+
+def _check_class_weight(class_weight):
+    if isinstance(class_weight, str):
+        return
+    for label, value in class_weight.items():
+        if not (isinstance(value, Real) and 0 <= value < np.inf):
+            raise ValueError(
+                "class_weight must hold finite numbers that are not negative, got "
+                f"{value!r} for class {label!r}."
             )
 
 

@@ -165,7 +165,8 @@ def _iterates(line, theta, tol, result):
         smallest = min(smallest, steepest)
         point = new
         yield point
-    result.converged = True
+    # Where numbers overflow, the line search fails without an optimum.
+    result.converged = math.isfinite(steepest)
 
 
 def _largest_entry(point):

@@ -58,8 +58,7 @@ class _Report(Callback):
         self.ended_ = False
 
     def on_epoch_end(self, net, **kwargs):
-        curve = net.history[:, "objective"]
-        if self.report(curve, lambda: coefficients_of(net)):
+        if self.report(objectives(net), lambda: coefficients_of(net)):
             self.ended_ = True
             raise KeyboardInterrupt
 
@@ -161,6 +160,22 @@ def coefficients_of(net):
     if net.head_.bias is None:
         return coef, np.zeros(len(coef), coef.dtype)
     return coef, net.head_.bias.detach().numpy().copy()
+
+
+def objectives(net):
+    """List the objective after each epoch; one that Ctrl-C cut short has none.
+
+    Parameters
+    ----------
+    net : LogitClassifier
+        A linear net.
+
+    Returns
+    -------
+    list of float
+        The objectives.
+    """
+    return [row["objective"] for row in net.history if "objective" in row]
 
 
 def ended_early(net):

@@ -6,8 +6,10 @@ from skorch.utils import to_device, to_tensor
 from torch import nn
 
 from ..losses import AnyLoss
-from ._batch_policy import make_batch_policy
+from ._batch_policy import BatchPolicyMixin
 from ._composition import HeadOfLoss, batch_loss, check_composition, owns_head
+from ._feature_transform import FeatureTransformMixin
+from ._manifold_optimizer import ManifoldOptimizerMixin
 from ._net import (
     ClassNetMixin,
     is_dict,
@@ -23,6 +25,7 @@ from ._parts import (
     LOSSES,
     LogitModule,
     check_is_module,
+    check_is_part,
     check_logits,
     parameters_of_head,
     part_of_name,
@@ -37,6 +40,9 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 class LogitClassifier(
     PartParametersMixin,
     LogitPredictionMixin,
+    FeatureTransformMixin,
+    BatchPolicyMixin,
+    ManifoldOptimizerMixin,
     NetDataMixin,
     ClassNetMixin,
     NeuralNetClassifier,
@@ -58,8 +64,8 @@ class LogitClassifier(
         are, flattened, which makes a linear model. An instance is trained in place,
         from the weights it has.
     head : str, class, callable, instance or None, default="linear"
-        "linear" (:class:`~sklogit.heads.LinearHead`), "cosine", "vq", or a module from
-        features to a logit for each class. Its sizes ``in_features`` and
+        "linear" (:class:`~sklogit.heads.LinearHead`), "cosine", "grassmann", "vq", or a
+        module from features to a logit for each class. Its sizes ``in_features`` and
         ``num_classes`` are filled in. With None the module returns logits, or the loss
         has a head of its own.
     loss : str, class or instance, default="cross_entropy"
@@ -72,7 +78,9 @@ class LogitClassifier(
         class), a :class:`BatchPolicy`, or a class of loaders. It is what skorch calls
         ``iterator_train``.
     optimizer : class, default=torch.optim.Adam
-        The optimiser.
+        The optimiser. Bases of subspaces, which "grassmann" has, are not its: it is
+        combined with geodesic steps (:class:`~sklogit.optim.MixedOptimizer`), whose
+        learning rate is ``optimizer__grassmann_lr``.
     lr : float, default=0.01
         Its learning rate.
     max_epochs : int, default=20
@@ -139,7 +147,8 @@ class LogitClassifier(
     logits, so that its metric is that of the second class.
 
     ``forward`` and ``forward_iter`` of skorch give features, as logits of many rows may
-    not fit; the logits are ``decision_function``.
+    not fit; the logits are ``decision_function``. ``transform`` gives the features as
+    an array, for other models.
 
     Examples
     --------
@@ -227,8 +236,7 @@ class LogitClassifier(
         fresh = starts_anew(self)
         X, y = self._check_training_data(X, y, sample_weight, fresh=fresh)
         with seeded(self.random_state):
-            if fresh:
-                self._look_at(X, y)
+            self._look_once(X, y, fresh=fresh)
             return super().fit(X, y, _checked=True, **fit_params)
 
     @restore_net_on_failure
@@ -252,6 +260,12 @@ class LogitClassifier(
         -------
         LogitClassifier
             The trained net.
+
+        Raises
+        ------
+        ValueError
+            As ``fit``, and if y has a label, or `classes` are others, than those of the
+            first call.
         """
         # fit of skorch comes here with data that are arrays by then, without names.
         if not fit_params.pop("_checked", False):
@@ -259,8 +273,7 @@ class LogitClassifier(
             X, y = self._check_training_data(
                 X, y, sample_weight, fresh=fresh, classes=classes
             )
-            if fresh:
-                self._look_at(X, y)
+            self._look_once(X, y, fresh=fresh)
         return super().partial_fit(X, y, classes=classes, **fit_params)
 
     def initialize(self):
@@ -285,6 +298,7 @@ class LogitClassifier(
         if self.module is None and kwargs:
             raise ValueError(f"module__{next(iter(kwargs))} needs a module, got None.")
         module = nn.Flatten() if self.module is None else self.module
+        check_is_part("module", module)
         module = self.initialized_instance(module, kwargs)
         check_is_module("module", module)
         model = LogitModule(module, nn.Identity()).to(self.torch_dtype_)
@@ -307,9 +321,7 @@ class LogitClassifier(
         check_composition(self.loss_, self.head_)
         features = vars(self).pop("features_", None)
         if features is not None and self._n_outputs():
-            with torch.no_grad():
-                logits = self.head_.eval()(features)
-            check_logits(logits, self._n_outputs(), self.head)
+            self._check_logits(features)
         return self
 
     def torch_compile(self, module, name):
@@ -333,26 +345,6 @@ class LogitClassifier(
             for part in parts:
                 part.compile(**self.get_params_for("compile"))
         return module
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Go through an epoch, of batches as the policy selects them in training.
-
-        Parameters
-        ----------
-        iterator : iterable or None
-            Batches.
-        training : bool
-            Whether it is training.
-        prefix : str
-            Of the names in the history.
-        step_fn : callable
-            Called with each batch.
-        **fit_params : dict
-            Passed to it.
-        """
-        if training and iterator is not None:
-            iterator = self._selected(iterator)
-        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
 
     def infer(self, x, **fit_params):
         """Compute the features of a batch.
@@ -419,9 +411,18 @@ class LogitClassifier(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = []  # they have that of the parameters
         return tags
 
     # -- making parts ------------------------------------------------------------------
+
+    def _look_once(self, X, y, *, fresh):
+        """Look at the data of a net that has never seen any."""
+        if fresh:
+            self._look_at(X, y)
+        elif not hasattr(self, "input_shapes_"):  # initialised by hand
+            self._look_at(X, y)
+            self._check_logits(self._features_of_example())
 
     def _features_of_example(self):
         """Features of a few rows, or of zeros; None if no data were ever seen."""
@@ -446,6 +447,11 @@ class LogitClassifier(
             )
         return features
 
+    def _check_logits(self, features):
+        with torch.no_grad():
+            logits = self.head_.eval()(features)
+        check_logits(logits, self._n_outputs(), self.head)
+
     def _make_head(self, features):
         kwargs = self.get_params_for("head")
         if self.head is None:
@@ -460,16 +466,6 @@ class LogitClassifier(
         head = self.initialized_instance(head, kwargs)
         check_is_module("head", head)
         return head.to(self.torch_dtype_)
-
-    def _make_batch_policy(self):
-        kwargs = self.get_params_for("batch_policy")
-        return make_batch_policy(self.batch_policy, kwargs)
-
-    def _selected(self, batches):
-        for batch in batches:
-            batch = self.batch_policy_.select(self, batch)
-            if batch is not None:
-                yield batch
 
     def _n_outputs(self):
         labels = self.classes

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from functools import wraps
 
 import numpy as np
@@ -20,8 +19,7 @@ from skorch.utils import is_dataset, to_numpy
 from torch import nn
 
 from .._state import restore_on_failure
-
-_TRAINED_IN_PLACE = (nn.Module, torch.optim.Optimizer)
+from ._snapshot import Snapshot
 
 
 def restore_net_on_failure(fit):
@@ -32,13 +30,13 @@ def restore_net_on_failure(fit):
     def atomic_net_fit(self, *args, **kwargs):
         if kwargs.get("_checked"):  # by fit, which restores for its partial_fit too
             return fit(self, *args, **kwargs)
-        saved = _copies(self, fresh=fit.__name__ == "fit" and starts_anew(self))
+        fresh = fit.__name__ == "fit" and starts_anew(self)
+        snapshot = Snapshot(self, fresh=fresh)
         history, epochs = self.history_, list(self.history_ or ())
         try:
             return atomic_fit(self, *args, **kwargs)
         except BaseException:
-            # Not by setattr, where skorch registers modules as new components.
-            vars(self).update(saved)
+            snapshot.put_back(self)
             if history is not None:
                 # Earlier epochs stay as they are; a history is only added to, or
                 # cleared. A copy would make many calls of partial_fit quadratic.
@@ -51,15 +49,6 @@ def restore_net_on_failure(fit):
 def starts_anew(net):
     """Whether fit will initialise the net."""
     return not (net.warm_start and net.initialized_)
-
-
-def _copies(net, *, fresh):
-    """Copy what training would change in place."""
-    trained = {k: v for k, v in vars(net).items() if isinstance(v, _TRAINED_IN_PLACE)}
-    if fresh and all(name.endswith("_") for name in trained):
-        return {}  # no module was given as an instance: new ones will be made
-    # All in one copy, so that the optimiser's holds the parameters of the module's.
-    return deepcopy(trained)
 
 
 def as_torch_takes_it(X):
@@ -220,6 +209,8 @@ class ClassNetMixin(ArrayNetMixin):
 
     def _check_training_data(self, X, y, sample_weight, *, fresh, classes=None):
         """Check all; return data that carry their weights, and labels."""
+        # A net that was initialised by hand has not seen any labels.
+        fresh = fresh or not hasattr(self, "classes_inferred_")
         if is_dataset(X):
             if sample_weight is not None:
                 raise ValueError(
@@ -228,20 +219,47 @@ class ClassNetMixin(ArrayNetMixin):
                 )
             if fresh:
                 self.classes_inferred_ = self._classes_of_dataset(X)
+            self._check_classes(y)
             return X, y
         if is_dict(X):
-            X, y = dict(X), to_numpy(y) if isinstance(y, torch.Tensor) else np.array(y)
+            X, y, sample_weight = parted_dict(X, y, sample_weight)
         else:
             X, y = self._validated(X, y, reset=fresh)
         check_labels(y)
         if fresh:
             self.classes_inferred_ = np.unique(y if classes is None else classes)
         self._check_classes(y)
+        if classes is not None and not np.array_equal(
+            np.unique(classes), np.unique(self._labels)
+        ):
+            raise ValueError(
+                f"classes must be those that the net has, {self._labels}, got "
+                f"{classes!r}."
+            )
         class_indices(y, self._labels)
         return with_weight(X, sample_weight, y), y
 
     def _check_classes(self, y):
-        if len(self._labels) < 2:
+        labels = self._labels
+        if labels.ndim != 1 or len(np.unique(labels)) < len(labels):
+            raise ValueError(f"classes must be different labels, got {self.classes!r}.")
+        if len(labels) < 2:
             raise ValueError(
-                f"y needs at least 2 classes, got only one class: {self._labels}."
+                f"y needs at least 2 classes, got only one class: {labels}."
             )
+
+
+def parted_dict(X, y, sample_weight):
+    """Return data, labels and weights of a dict, which may hold the weights."""
+    if y is None:
+        raise ValueError("y must be given with a dict X, got None.")
+    y = to_numpy(y) if isinstance(y, torch.Tensor) else np.array(y)
+    rest = {name: values for name, values in X.items() if name != "sample_weight"}
+    own = X.get("sample_weight")
+    if own is None:
+        return rest, y, sample_weight
+    if sample_weight is not None:
+        raise ValueError(
+            "sample_weight must be None if X has an entry 'sample_weight', got both."
+        )
+    return rest, y, to_numpy(own) if isinstance(own, torch.Tensor) else own

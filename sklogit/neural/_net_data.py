@@ -1,5 +1,7 @@
 """What data a net takes, and how they reach its module."""
 
+from numbers import Integral
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -8,7 +10,7 @@ from skorch.dataset import unpack_data
 from skorch.utils import is_dataset, to_numpy
 from torch.utils.data import IterableDataset, Subset
 
-from ._net import class_indices, is_dict, split_weight, with_weight
+from ._net import class_indices, is_dict, parted_dict, split_weight, with_weight
 from ._parts import NUMBERS_OF_CLASSES, shapes_of
 from ._row_dataset import RowDataset, reads_at_once
 from ._stratified import labels_at_hand
@@ -55,6 +57,17 @@ class NetDataMixin:
             return x.to(self.torch_dtype_)
         return x if x.dtype == torch.bool else x.long()
 
+    def _check_for_prediction(self, X):
+        X = super()._check_for_prediction(X)
+        shape = getattr(self, "input_shapes_", None)
+        # A module may take sequences of any length.
+        flat = self.module is None and isinstance(X, np.ndarray) and shape is not None
+        if flat and X.shape[1:] != shape[0]:
+            raise ValueError(
+                f"X must have rows of shape {shape[0]}, as in fit, got {X.shape[1:]}."
+            )
+        return X
+
     def _validated(self, X, y="no_validation", **kwargs):
         """X (and y), checked; their dtype is left to the batches."""
         if isinstance(X, torch.Tensor):
@@ -77,11 +90,42 @@ class NetDataMixin:
         return X, column_or_1d(y, warn=True)
 
     def _check_training_data(self, X, y, sample_weight, **kwargs):
+        self._check_settings()
         if is_dict(X):
             for name, values in X.items():
                 if isinstance(values, np.ndarray) or sparse.issparse(values):
                     assert_all_finite(values, input_name=name)
-        return super()._check_training_data(X, y, sample_weight, **kwargs)
+        data = super()._check_training_data(X, y, sample_weight, **kwargs)
+        if is_dataset(X):
+            self._check_indices(labels_at_hand(X))
+        return data
+
+    def _check_settings(self):
+        """Name the parameters that loaders and loops would stumble over."""
+        for name, least in (("max_epochs", 0), ("batch_size", 1)):
+            value = getattr(self, name)
+            all_rows = name == "batch_size" and value == -1
+            if not ((isinstance(value, Integral) and value >= least) or all_rows):
+                allowed = f"an integer >= {least}" + ", or -1" * (name == "batch_size")
+                raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+        if not callable(self.optimizer):
+            raise TypeError(
+                f"optimizer must be a class of torch.optim, got {self.optimizer!r}."
+            )
+
+    def _check_indices(self, y):
+        """Refuse class indices of a dataset that are none; None is not looked at."""
+        if y is None:
+            return
+        own = getattr(self.loss, "ignore_index", -100)
+        ignored = self.get_params_for("loss").get("ignore_index", own)
+        n_classes = len(self._labels)
+        wrong = ((y < 0) | (y >= n_classes)) & (y != ignored)
+        if wrong.any():
+            raise ValueError(
+                f"y of a dataset must be class indices from 0 to {n_classes - 1}, or "
+                f"{ignored} to be ignored, got {y[wrong][0]}."
+            )
 
     def _classes_of_dataset(self, dataset):
         """Class indices of a dataset, by what is known without reading it."""
@@ -118,6 +162,8 @@ class NetDataMixin:
         if is_dataset(X):
             return X
         X = self._check_for_prediction(X)
+        if is_dict(X):
+            X, y, sample_weight = parted_dict(X, y, sample_weight)
         y = class_indices(y, self._labels)
         return self.get_dataset(with_weight(X, sample_weight, y), y)
 

@@ -62,22 +62,26 @@ class PartParametersMixin:
             The net.
         """
         refuse_names_of_skorch(params)
-        of_loading = {
+        # These skorch cannot set, or would make a new module for.
+        apart = {
             name: params.pop(name)
             for name in list(params)
-            if name == "batch_policy"
+            if name in ("batch_policy", "dataset", "optimizer")
             or name.startswith(("batch_policy__", "iterator_train__"))
             or name.startswith("iterator_valid")
         }
-        for name, value in of_loading.items():
+        for name, value in apart.items():
             setattr(self, name, value)
-        self._params_to_validate.update(name for name in of_loading if "__" in name)
+        self._params_to_validate.update(name for name in apart if "__" in name)
         if self.initialized_:
-            if any(name.startswith("batch_policy") for name in of_loading):
+            if any(name.startswith("batch_policy") for name in apart):
                 self.batch_policy_ = self._make_batch_policy()
             if any(name.partition("__")[0] == "head" for name in params):
                 params.setdefault("module", self.module)  # made anew, with its head
-        return super().set_params(**params)
+        super().set_params(**params)
+        if self.initialized_ and "optimizer" in apart:
+            self._initialize_optimizer()
+        return self
 
 
 def refuse_names_of_skorch(params):

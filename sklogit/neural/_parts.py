@@ -5,10 +5,15 @@ import inspect
 import torch
 from torch import nn
 
-from ..heads import CosineHead, LinearHead, VQLogitsHead
+from ..heads import CosineHead, GrassmannHead, LinearHead, VQLogitsHead
 from ..losses import AnyLoss, LinearCrossEntropyLoss
 
-HEADS = {"linear": LinearHead, "cosine": CosineHead, "vq": VQLogitsHead}
+HEADS = {
+    "linear": LinearHead,
+    "cosine": CosineHead,
+    "grassmann": GrassmannHead,
+    "vq": VQLogitsHead,
+}
 LOSSES = {
     "cross_entropy": nn.CrossEntropyLoss,
     "linear_cross_entropy": LinearCrossEntropyLoss,
@@ -87,8 +92,11 @@ def part_of_name(role, value, registry):
     ------
     ValueError
         If the name is unknown.
+    TypeError
+        If it is no part.
     """
     if not isinstance(value, str):
+        check_is_part(role, value)
         return value
     if value not in registry:
         raise ValueError(
@@ -96,6 +104,28 @@ def part_of_name(role, value, registry):
             f"{value!r}."
         )
     return registry[value]
+
+
+def check_is_part(role, value):
+    """Raise an error if a parameter can make no module of torch.
+
+    Parameters
+    ----------
+    role : str
+        The parameter, for the error.
+    value : object
+        The part.
+
+    Raises
+    ------
+    TypeError
+        If it is not callable.
+    """
+    if not callable(value):
+        raise TypeError(
+            f"{role} must be a class, a callable or an instance of torch.nn.Module, "
+            f"got {value!r}."
+        )
 
 
 def check_is_module(role, made):
@@ -151,7 +181,10 @@ def parameters_of_head(head, kwargs, in_features, num_classes, class_counts):
         head = type(head)
     sizes = {"in_features": in_features}
     sizes |= dict.fromkeys(NUMBERS_OF_CLASSES, num_classes)
-    taken = inspect.signature(head).parameters
+    try:
+        taken = inspect.signature(head).parameters
+    except ValueError:  # some classes that are written in C have none
+        taken = {}
     filled = dict(kwargs)
     if "class_counts" in taken:
         filled.setdefault("class_counts", class_counts)

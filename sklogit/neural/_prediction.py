@@ -2,13 +2,13 @@
 
 from functools import partial
 from itertools import chain
-from numbers import Integral
 
 import numpy as np
 import torch
 from skorch.dataset import get_len
 from skorch.utils import is_dataset, to_device, to_numpy
 
+from ..heads._checks import check_k
 from ._composition import as_rows, nll_of_rows
 from ._net import split_weight
 
@@ -151,6 +151,7 @@ class LogitPredictionMixin:
                 features,
                 target,
             )
+            nll = torch.cat(list(nll))
             total += float((nll.cpu().double() * weight).sum())
             weight_of_all += float(weight.sum())
         return total / weight_of_all if weight_of_all else float("nan")
@@ -167,15 +168,22 @@ class LogitPredictionMixin:
 
     def _parts(self, data, of_features):
         for features in self.forward_iter(data, device=self.device):
-            values = self._in_blocks(of_features, features.flatten(0, -2))
+            blocks = self._in_blocks(of_features, features.flatten(0, -2))
+            if features.ndim == 2:  # one by one: a batch may be all rows
+                yield from map(to_numpy, blocks)
+                continue
+            values = torch.cat(list(blocks))
             yield to_numpy(values.reshape(*features.shape[:-1], *values.shape[1:]))
 
     def _in_blocks(self, function, features, *others):
-        n_rows = max(1, _LOGITS_AT_ONCE // self._n_outputs())
+        """Yield what a function gives for a few rows at a time."""
+        # A net that was initialised by hand may not know how many there are.
+        n_rows = max(1, _LOGITS_AT_ONCE // (self._n_outputs() or 1))
         self.head_.eval()
-        with torch.no_grad():
-            blocks = zip(*(rows.split(n_rows) for rows in (features, *others)))
-            return torch.cat([function(*block) for block in blocks])
+        for block in zip(*(rows.split(n_rows) for rows in (features, *others))):
+            with torch.no_grad():  # not around yield: the caller's code would be in it
+                values = function(*block)
+            yield values
 
     def _logits(self, features):
         return self.head_(features)
@@ -194,28 +202,6 @@ class LogitPredictionMixin:
         if k == 1:  # of equal ones max takes the first
             return logits.max(dim=1, keepdim=True).indices
         return logits.topk(k, dim=1).indices
-
-
-def check_k(k, n_classes):
-    """Raise an error if there are no k most probable classes.
-
-    Parameters
-    ----------
-    k : int
-        How many are asked for.
-    n_classes : int
-        Number of classes.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many.
-    """
-    if not (isinstance(k, Integral) and 1 <= k <= n_classes):
-        raise ValueError(
-            f"k must be an integer from 1 to {n_classes}, the number of classes, got "
-            f"{k!r}."
-        )
 
 
 def _known_length(data):

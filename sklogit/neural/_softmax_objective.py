@@ -211,16 +211,24 @@ class _Softmax:
         if self.fit_intercept:
             mean = np.asarray(X.T @ share).ravel()
         size = X.nnz if sparse.issparse(X) else X.size
-        if X.shape[1] <= _MOST_ROTATED and 2 * X.shape[1] ** 2 <= size:
-            moments = _second_moments(X, share) - np.outer(mean, mean)
-            variances, axes = np.linalg.eigh(moments)
-            self._axes = _single(axes)
-        else:
-            square = X.multiply(X) if sparse.issparse(X) else X**2
-            variances = np.asarray(square.T @ share).ravel() - mean**2
-            self._axes = None
-        # Rounding may make them negative.
-        self._variances = _single(np.maximum(variances, 0))
+        with np.errstate(over="ignore", invalid="ignore"):  # which is checked
+            if X.shape[1] <= _MOST_ROTATED and 2 * X.shape[1] ** 2 <= size:
+                moments = _second_moments(X, share)
+                of_features = moments.diagonal().copy()
+                _check_not_too_large(of_features)
+                moments -= np.outer(mean, mean)
+                variances, axes = np.linalg.eigh(moments)
+                self._axes, noise = _single(axes), of_features @ axes**2
+            else:
+                square = X.multiply(X) if sparse.issparse(X) else X**2
+                noise = np.asarray(square.T @ share).ravel()
+                _check_not_too_large(noise)
+                self._axes, variances = None, noise - mean**2
+        # Of features that are constant or depend on others rounding is left. Without a
+        # penalty it would be divided by zero, or by less than itself.
+        least = np.finfo(np.float32).eps * noise
+        variances = np.maximum(variances, np.where(least > 0, least, 1.0))
+        self._variances = _single(variances)
         self._mean = _single(mean)
 
 
@@ -322,6 +330,15 @@ class SparseSoftmax(_Softmax):
             return self.chunk_size
         n_rows = _CHUNK_BYTES // (self.dtype.itemsize * self.n_classes)
         return int(min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS))
+
+
+def _check_not_too_large(squares):
+    largest = squares.max()
+    if not largest <= np.finfo(np.float32).max:
+        raise ValueError(
+            "X must have features whose mean square is below 3.4e38, the limit of "
+            f"single precision, got {largest:.3g}: scale them."
+        )
 
 
 def _second_moments(X, share, n_rows=4096):

@@ -4,8 +4,6 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-import torch
-from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
@@ -18,29 +16,29 @@ from sklearn.utils.metadata_routing import (
     _routing_enabled,
     process_routing,
 )
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
-    check_is_fitted,
     has_fit_parameter,
     validate_data,
 )
 
 from .._state import restore_on_failure
-from ..heads import VQLogitsHead
 from ..heads._code_mapping import (
     MAPPINGS,
     log_shares,
     number_of_codes,
     score_ceiling,
 )
-from ..heads._top_classes import member_table, top_classes
 from ..heads._vq_conversion import LinearCodes
-from ._code_softmax import Rows, fit_codes, mapping_rounds, row_blocks
+from ._code_prediction import CodePredictionMixin
+from ._code_softmax import Rows, fit_codes, mapping_rounds
 from ._code_start import start_from_classifier, start_from_means
+from ._net import check_labels
 
 
-class VQLogitsClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class VQLogitsClassifier(
+    CodePredictionMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     r"""Softmax regression of many classes that share a few code vectors.
 
     Class v has the code M(v), and [1]_
@@ -252,10 +250,11 @@ class VQLogitsClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X, y, classes, target, weight = self._validated(X, y, sample_weight)
         n_codes = number_of_codes(self.n_codes, len(classes))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        parts = self._held_out_parts(target, weight)
         rows = Rows(X, target, weight, len(classes))
         self.__dict__.pop("estimator_", None)
         start = self._start(rows, n_codes, classes, X, y, sample_weight)
-        start, n_iter = self._updated(rows, start)
+        start, n_iter = self._updated(rows, start, parts)
         fit = self._train_and_store(rows, classes, start, context, X, y)
         self.n_iter_ += n_iter
         try:
@@ -280,12 +279,12 @@ class VQLogitsClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32]
         )
-        check_classification_targets(y)
+        check_labels(y)
         classes, target = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
                 "VQLogitsClassifier needs samples of at least 2 classes, but the data "
-                f"contains only one class: {classes[0]!r}."
+                f"contains only one class: {classes}."
             )
         if sample_weight is None:
             return X, y, classes, target, None
@@ -333,19 +332,29 @@ class VQLogitsClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         return {"sample_weight": sample_weight}
 
-    def _updated(self, rows, start):
+    def _held_out_parts(self, target, weight):
+        """Return indices of the rows to update by and to judge by, or None."""
+        if not self.mapping_updates:
+            return None
+        # Rows without weight say nothing, and could be all that is held out.
+        index = np.arange(len(target)) if weight is None else np.flatnonzero(weight)
+        n_held_out = int(np.ceil(self.validation_fraction * len(index)))
+        if n_held_out >= len(index):
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} of the {len(index)} "
+                "rows that have a weight leaves none to update the mapping by."
+            )
+        rng = check_random_state(self.random_state)
+        return train_test_split(index, test_size=n_held_out, random_state=rng)
+
+    def _updated(self, rows, start, parts):
         """Best of some rounds of fits and updates of the mapping; their iterations."""
         self.mapping_curve_ = np.empty((0, 2))
-        if not self.mapping_updates:
+        if parts is None:
             return start, 0
-        indices = train_test_split(
-            np.arange(len(rows.y)),
-            test_size=self.validation_fraction,
-            random_state=check_random_state(self.random_state),
-        )
         rounds = list(
             mapping_rounds(
-                *(rows.part(np.sort(index)) for index in indices),
+                *(rows.part(np.sort(index)) for index in parts),
                 start,
                 self._mass,
                 self.mapping_updates,
@@ -419,201 +428,6 @@ class VQLogitsClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             "dense_bytes": dense_bytes,
             "ratio": dense_bytes / n_bytes,
         }
-
-    # -- predictions -------------------------------------------------------------------
-
-    def predict(self, X):
-        """Predict labels, at the cost of the codes alone.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The most probable labels. Of equal ones that of the lowest code, and of one
-            code the first.
-        """
-        return self.predict_topk(X, k=1)[:, 0]
-
-    def predict_topk(self, X, k=5):
-        """Predict the k most probable labels, without probabilities of all.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-        k : int, default=5
-            Number of labels, at most that of the classes.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, k)
-            Labels, the most probable first.
-
-        Raises
-        ------
-        ValueError
-            If there are not k classes.
-        """
-        X = self._for_prediction(X)
-        if not 1 <= k <= len(self.classes_):
-            raise ValueError(
-                f"k must be from 1 to {len(self.classes_)}, the number of classes, "
-                f"got {k!r}."
-            )
-        table = member_table(
-            torch.as_tensor(self.codes_),
-            torch.as_tensor(self.log_within_),
-            self.n_codes_,
-            k,
-        )
-        best = np.empty((X.shape[0], k), dtype=np.intp)
-        for rows, log_p in self._code_log_proba(X):
-            best[rows] = top_classes(torch.as_tensor(log_p), *table, k)[1].numpy()
-        return self.classes_[best]
-
-    def predict_log_proba(self, X):
-        """Compute the logarithm of each class's probability.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Logarithms, in the order of ``classes_``. For many classes it is large.
-        """
-        X = self._for_prediction(X)
-        values = np.empty((X.shape[0], len(self.classes_)), self.codebook_.dtype)
-        for rows, log_p in self._code_log_proba(X):
-            np.take(log_p, self.codes_, axis=1, out=values[rows], mode="clip")
-            values[rows] += self.log_within_
-        return values
-
-    def predict_proba(self, X):
-        """Compute the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``. For many classes it is large.
-        """
-        values = self.predict_log_proba(X)
-        return np.exp(values, out=values)
-
-    def decision_function(self, X):
-        """Compute scores of the classes.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
-            Log-probabilities; of two classes their difference, positive for the second
-            one.
-        """
-        values = self.predict_log_proba(X)
-        return values[:, 1] - values[:, 0] if values.shape[1] == 2 else values
-
-    def log_loss(self, X, y, sample_weight=None):
-        """Compute the mean of -log p of the labels, at the cost of the codes alone.
-
-        Its exponential is the perplexity.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-        y : array-like of shape (n_samples,)
-            Labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights.
-
-        Returns
-        -------
-        float
-            The (weighted) mean, in nats.
-
-        Raises
-        ------
-        ValueError
-            If a label was not in the training data.
-        """
-        check_is_fitted(self)
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=self.codebook_.dtype, reset=False
-        )
-        unknown = np.setdiff1d(y, self.classes_)
-        if unknown.size:
-            raise ValueError(
-                f"y must hold labels of the training data, got {unknown.tolist()[:5]}."
-            )
-        target = np.searchsorted(self.classes_, y)
-        losses = -self.log_within_[target].astype(np.float64)
-        for rows, log_p in self._code_log_proba(X):
-            codes = self.codes_[target[rows]]
-            losses[rows] -= log_p[np.arange(len(codes)), codes]
-        weight = (
-            None if sample_weight is None else _check_sample_weight(sample_weight, X)
-        )
-        return float(np.average(losses, weights=weight))
-
-    def to_head(self):
-        """Make a torch head with the same probabilities.
-
-        Returns
-        -------
-        VQLogitsHead
-            The head; its classes are the indices of ``classes_``.
-        """
-        check_is_fitted(self)
-        parts = LinearCodes(
-            self.codes_, self.codebook_, self.code_intercept_, self.log_within_
-        )
-        like = torch.as_tensor(self.codebook_)
-        return VQLogitsHead._of_parts(
-            parts, like, kind=self.within, smoothing=self.smoothing
-        )
-
-    def to_linear(self):
-        """Return the coefficients of a dense softmax regression of the same odds.
-
-        Returns
-        -------
-        coef : ndarray of shape (n_classes, n_features)
-            The code vector of each class.
-        intercept : ndarray of shape (n_classes,)
-            Intercepts of the codes, with the logarithm of the share of the class.
-        """
-        check_is_fitted(self)
-        intercept = self.code_intercept_[self.codes_] + self.log_within_
-        return self.codebook_[self.codes_], intercept
-
-    def _for_prediction(self, X):
-        check_is_fitted(self)
-        return validate_data(
-            self, X, accept_sparse="csr", dtype=self.codebook_.dtype, reset=False
-        )
-
-    def _code_log_proba(self, X):
-        """Pairs (rows, log-probabilities of the codes), block by block."""
-        columns = np.ascontiguousarray(self.codebook_.T)
-        for rows in row_blocks(X.shape[0], self.n_codes_):
-            scores = np.asarray(X[rows] @ columns) + self.code_intercept_
-            yield rows, log_softmax(scores, axis=1)
 
     def get_metadata_routing(self):
         """Return what fit takes, and what of that goes to the estimator.

@@ -70,11 +70,31 @@ def test_topk_of_no_rows():
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
-    [((0, 3), "in_features must be .* got 0"), ((3, 2.5), "num_classes must be")],
+    [
+        ((0, 3), "in_features must be .* got 0"),
+        ((3, 2.5), "num_classes must be"),
+        ((3, True), "num_classes must be an integer >= 1, got True"),
+    ],
 )
-def test_wrong_sizes(sizes, message):
+@pytest.mark.parametrize("head_class", [LinearHead, CosineHead])
+def test_wrong_sizes(head_class, sizes, message):
     with pytest.raises(ValueError, match=message):
-        LinearHead(*sizes)
+        head_class(*sizes)
+
+
+@pytest.mark.parametrize("softcap", [0.0, -1.0, math.inf, "all"])
+def test_wrong_softcap(softcap):
+    with pytest.raises(ValueError, match="softcap must be None, or positive"):
+        LinearHead(5, 7, softcap=softcap)
+
+
+@pytest.mark.parametrize("k", [0, 8, 1.5, True, "2"])
+@pytest.mark.parametrize("head_class", [LinearHead, CosineHead])
+def test_wrong_k(head_class, k):
+    with pytest.raises(
+        ValueError, match=f"k must be an integer from 1 to 7.*got {k!r}"
+    ):
+        head_class(5, 7).predict_topk(torch.zeros(2, 5), k)
 
 
 def test_cosine_head_is_the_scaled_cosine():
@@ -107,7 +127,7 @@ def test_linear_form_gives_the_logits():
     assert form.bias is None
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf])
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, None])
 def test_wrong_scale(scale):
     with pytest.raises(ValueError, match="scale must be positive and finite"):
         CosineHead(5, 7, scale=scale)

@@ -8,6 +8,7 @@ import torch
 from sklogit.kernels import (
     _chunked,
     _filtering,
+    _products,
     _recompute,
     _task,
     linear_cross_entropy,
@@ -216,3 +217,22 @@ def test_half_precision_is_filtered_too(module):
         found.append(found_now[:2])
     for a, b in zip(*found):
         assert (a - b).float().norm() < 0.02 * b.float().norm()
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_bias_is_filtered_where_products_are_of_half_precision(impl, monkeypatch):
+    monkeypatch.setattr(_products, "_has_bfloat16_instructions", lambda: True)
+    features, weight, target = (
+        x.detach().bfloat16() if x.is_floating_point() else x for x in peaked()
+    )
+    bias = torch.zeros(500, dtype=torch.bfloat16, requires_grad=True)
+    (exact, ours) = (
+        gradients(
+            linear_cross_entropy(
+                features, weight, target, bias, impl=impl, filter_eps=eps
+            ),
+            [bias],
+        )[0].float()
+        for eps in (None, "auto")
+    )
+    assert (ours - exact).norm() < 0.02 * exact.norm()

@@ -429,11 +429,15 @@ def test_nothing_to_average(nothing, impl):
 
 
 @pytest.mark.parametrize("impl", ["chunk", "recompute"])
-def test_no_features_leave_the_bias(impl):
-    _, _, bias, target = problem(12, 7)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_features_leave_the_bias(dtype, impl, monkeypatch):
+    # Which oneDNN refuses to multiply.
+    monkeypatch.setattr(_products, "_onednn_is_faster", lambda: True)
+    _, _, bias, target = problem(12, 7, dtype=dtype)
     features, weight = bias.new_zeros(12, 0), bias.new_zeros(7, 0)
     ours = linear_cross_entropy(features, weight, target, bias, impl=impl)
-    assert_same(ours, F.cross_entropy(bias.expand(12, 7), target), (bias,), 1e-12)
+    expected = F.cross_entropy(bias.expand(12, 7), target)
+    assert_same(ours, expected, (bias,), 8 * torch.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("impl", ["chunk", "recompute"])
@@ -507,6 +511,21 @@ def test_autocasting_is_that_of_linear(reduction, onednn, monkeypatch):
         torch.testing.assert_close(a, b.float())
 
 
+@pytest.mark.parametrize("given", [torch.float16, torch.bfloat16, torch.float64])
+def test_autocasting_casts_the_other_half_but_not_double(given):
+    features, weight, _, target = problem(20, 11, dtype=given)
+    parts = [features, weight if given == torch.float64 else weight.float()]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = linear_cross_entropy(*parts, target)
+        logits = F.linear(*parts)
+    used = torch.float64 if given == torch.float64 else torch.bfloat16
+    assert logits.dtype == used
+    assert ours.dtype == torch.promote_types(used, torch.float32)
+    torch.testing.assert_close(
+        ours, linear_cross_entropy(*(x.to(used) for x in parts), target)
+    )
+
+
 # -- torch.compile -------------------------------------------------------------------
 
 
@@ -562,6 +581,21 @@ def test_operators_of_torch_are_sound(reduction):
         arguments,
         test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
     )
+
+
+@pytest.mark.parametrize("impl", EXACT)
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_tensors_without_data_have_a_shape(reduction, impl):
+    *head, target = problem(20, 11)
+    meta = [x.detach().to("meta").requires_grad_() for x in head]
+    target = target.to("meta")
+    loss = linear_cross_entropy(
+        meta[0], meta[1], target, meta[2], reduction=reduction, impl=impl
+    )
+    assert loss.device.type == "meta"
+    assert loss.shape == (() if reduction == "mean" else (20,))
+    found = gradients(loss.sum(), meta)
+    assert [x.shape for x in found] == [x.shape for x in head]
 
 
 # -- memory --------------------------------------------------------------------------
@@ -635,6 +669,17 @@ def call(**changed):
             r"target must be class indices from 0 to 4, .* found \[5, 9\]",
         ),
         ({"target": torch.tensor([0, -1, 1, 1])}, ValueError, r"found \[-1\]"),
+        # What NaN becomes.
+        (
+            {"target": torch.tensor([0, torch.iinfo(torch.int64).min, 1, 1])},
+            ValueError,
+            r"target must be class indices .* found \[-9223372036854775807\]",
+        ),
+        (
+            {"input": torch.ones(4, 3).double().to_sparse()},
+            TypeError,
+            "input must be a dense tensor, got torch.sparse_coo",
+        ),
         (
             {"sample_weight": torch.ones(3)},
             ValueError,
@@ -661,12 +706,20 @@ def call(**changed):
         ({"label_smoothing": 1.5}, ValueError, r"label_smoothing .* \[0, 1\], got 1.5"),
         ({"z_loss": -1}, ValueError, "z_loss must be"),
         ({"softcap": 0}, ValueError, "softcap must be"),
+        ({"softcap": 1e-40}, ValueError, "softcap must be .* got 1e-40"),
+        ({"softcap": 1e300}, ValueError, r"softcap must be .* got 1e\+300"),
         ({"filter_eps": 1.0}, ValueError, "filter_eps must be"),
         ({"filter_eps": "small"}, ValueError, "filter_eps must be"),
         ({"max_dropped_mass": 2}, ValueError, "max_dropped_mass must be"),
         ({"chunk_size": 0}, ValueError, "chunk_size must be an integer >= 1 or 'auto'"),
         ({"chunk_size": 2.5}, ValueError, "chunk_size must be an integer"),
         ({"ignore_index": 0.5}, ValueError, "ignore_index must be an integer"),
+        ({"ignore_index": 2**70}, ValueError, "ignore_index must be .* of 64 bits"),
+        (
+            {"shard_start": 5},
+            ValueError,
+            "shard_start must be 0 without process_group.* got 5",
+        ),
         (
             {"filter_eps": 0.1, "impl": "reference"},
             ValueError,

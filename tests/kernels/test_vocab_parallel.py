@@ -518,6 +518,37 @@ def test_ranks_that_differ_have_the_same_error(ranks, change, message):
         assert message in str(error)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"class_weight": [1.0] * 9}, "class_weight must be a tensor, got list"),
+        (
+            {"class_weight": torch.ones(9, requires_grad=True)},
+            "class_weight must not require a gradient",
+        ),
+        ({"weight": torch.ones(0, 5).double(), "bias": [1.0]}, "bias must be a"),
+        ({"target": "all"}, "target must be a tensor, got str"),
+        ({"shard_start": None}, "shard_start must be an integer >= 0, got None"),
+    ],
+    ids=lambda x: "-".join(x) if isinstance(x, dict) else "",
+)
+def test_arguments_that_one_rank_has_wrong_let_no_other_wait(ranks, change, message):
+    given = {rank: {"class_weight": torch.ones(9)} for rank in range(3)}
+    given[1] |= change
+    first, second, third = ranks(call_with, given)
+    assert message in str(second)
+    for error in (first, third):
+        assert "Rank 1 of process_group refused its arguments" in str(error)
+
+
+def test_weights_of_another_number_of_classes_are_told(ranks):
+    # Zeros add nothing to a sum.
+    given = {rank: {"class_weight": torch.ones(9)} for rank in range(3)}
+    given[2] = {"class_weight": torch.cat([torch.ones(9), torch.zeros(1)])}
+    for error in ranks(call_with, given):
+        assert "class_weight must be the same on all ranks" in str(error)
+
+
 def test_rows_of_another_number_are_told(ranks):
     change = {"input": torch.ones(4, 5).double(), "target": torch.ones(4).long()}
     for error in ranks(call_with, {2: change}):

@@ -152,11 +152,24 @@ def test_the_name_of_the_paper():
         (lambda: LinearCrossEntropyLoss(6, 0), "num_classes must be .* got 0"),
         (lambda: LinearCrossEntropyLoss(chunk_size=0), "chunk_size must be an integer"),
         (lambda: LinearCrossEntropyLoss(reduction="max"), "reduction must be one of"),
+        (
+            lambda: LinearCrossEntropyLoss(6, 11, class_weight=[1.0, 2.0]),
+            r"class_weight must have shape \(11,\), got \(2,\)",
+        ),
+        (
+            lambda: LinearCrossEntropyLoss(class_weight=[[1.0], [2.0]]),
+            r"class_weight must have shape \(num_classes,\), got \(2, 1\)",
+        ),
     ],
 )
 def test_wrong_parameters_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_class_weights_that_are_no_numbers_are_named():
+    with pytest.raises(TypeError, match=r"class_weight must be .* got 'balanced'"):
+        LinearCrossEntropyLoss(6, 11, class_weight="balanced")
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,33 @@ def test_selection_does_not_touch_validation(digits):
     )
     net.fit(X, y)
     assert sum(net.history[-1, "batches", :, "valid_batch_size"]) == 899
+
+
+class Nothing(BatchPolicy):
+    """The rows of a class that there is not."""
+
+    def select(self, net, batch):
+        X, y = batch
+        return X[y == 99], y[y == 99]
+
+
+def test_a_batch_without_rows_is_skipped(digits):
+    net = LogitClassifier(batch_policy=Nothing, max_epochs=1, random_state=0).fit(
+        *digits
+    )
+    untrained = LogitClassifier(max_epochs=0, random_state=0).fit(*digits)
+    np.testing.assert_array_equal(
+        net.predict_proba(digits[0]), untrained.predict_proba(digits[0])
+    )
+
+
+class Wrong(BatchPolicy):
+    def select(self, net, batch):
+        return batch[0]
+
+
+def test_a_policy_that_selects_no_pair_is_named(digits):
+    with pytest.raises(
+        TypeError, match=r"batch_policy=Wrong must select a pair.*Tensor"
+    ):
+        LogitClassifier(batch_policy=Wrong, max_epochs=1).fit(*digits)

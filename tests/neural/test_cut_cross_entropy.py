@@ -1,5 +1,6 @@
 """CutCrossEntropyClassifier, beside scikit-learn's LogisticRegression."""
 
+import itertools
 import pickle
 import subprocess
 import sys
@@ -21,7 +22,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklogit.kernels import _chunked
 from sklogit.neural import CutCrossEntropyClassifier
+from sklogit.neural._lbfgs import minimise
 from sklogit.neural._softmax_objective import softmax_objective
 
 EXACT = {"tol": 1e-9, "max_iter": 2000}
@@ -238,6 +241,47 @@ def test_preconditioner_saves_iterations(rare, monkeypatch):
         assert clf.n_iter_ > n_iter
 
 
+@pytest.mark.parametrize("most_rotated", [3, 2048])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("extra", ["constant", "zero", "twice", "large constant"])
+def test_features_that_say_nothing_new_without_a_penalty(
+    rare, extra, dtype, most_rotated, monkeypatch
+):
+    # Their variance is zero, or what rounding has left of it.
+    monkeypatch.setattr("sklogit.neural._softmax_objective._MOST_ROTATED", most_rotated)
+    X, y = StandardScaler().fit_transform(rare[0])[:, :5], rare[1] % 3
+    values = {"constant": 1.0, "zero": 0.0, "large constant": 1e4}.get(extra, X[:, :1])
+    wide = np.hstack([X, np.broadcast_to(values, (len(X), 1))])
+    clf = CutCrossEntropyClassifier(np.inf, dtype=dtype, tol=1e-6, max_iter=1000)
+    expected = logistic_regression(X, y, C=np.inf)
+    clf.fit(wide, y)
+    loss = log_loss(y, expected.predict_proba(X))
+    assert clf.log_loss(wide, y) == pytest.approx(loss, rel=1e-4)
+
+
+def test_no_penalty_is_an_infinite_C(rare):
+    X, y = rare[0], rare[1] % 3
+    clf = CutCrossEntropyClassifier(np.inf, **EXACT).fit(X, y)
+    assert_same_model(clf, logistic_regression(X, y, C=np.inf))
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e25), (np.float64, 1e200)])
+def test_features_too_large_to_be_squared_are_refused(rare, container, dtype, size):
+    X = container((size * rare[0]).astype(dtype))
+    with pytest.raises(ValueError, match=r"X must have features whose mean square"):
+        CutCrossEntropyClassifier().fit(X, rare[1])
+
+
+def test_numbers_that_overflow_are_no_optimum():
+    def overflowing(theta):
+        return np.inf, torch.full_like(theta, torch.nan)
+
+    overflowing.precondition = torch.clone
+    found = minimise(overflowing, torch.zeros(2), 5, 1e-4)
+    assert not found.converged
+
+
 def test_end_of_the_iterations(rare):
     X, y = rare
     with pytest.warns(ConvergenceWarning, match="max_iter=3"):
@@ -262,7 +306,7 @@ def test_warm_start(rare):
             with pytest.warns(ConvergenceWarning):
                 clf.set_params(max_iter=1, tol=0).fit(container(X), y)
             assert clf.loss_curve_[0] == pytest.approx(before, rel=1e-12)
-    with pytest.raises(ValueError, match="warm_start needs the same classes"):
+    with pytest.raises(ValueError, match=r"warm_start needs .* classes \[0 1\]"):
         clf.fit(*rare)
 
 
@@ -442,10 +486,23 @@ def test_partial_fit_passes_once_and_needs_the_classes(rare):
 def test_partial_fit_after_fit_goes_on(rare):
     X, y = rare
     clf = by_adam(tol=10).fit(X, y)
-    loss = clf.log_loss(X, y)
+    loss, n_iter = clf.log_loss(X, y), clf.n_iter_
     for _ in range(5):
         clf.partial_fit(X, y)
     assert clf.log_loss(X, y) < loss
+    assert clf.n_iter_ == n_iter + 5  # passes, whatever max_iter is
+
+
+def test_partial_fit_goes_on_from_the_optimum_of_lbfgs(rare):
+    X, y = rare
+    X = StandardScaler().fit_transform(X)
+    for data in ((X, y), two_of((X, y))):
+        clf = CutCrossEntropyClassifier(random_state=0).fit(*data)
+        loss = clf.log_loss(*data)
+        clf.set_params(solver="adam", learning_rate_init=1e-4).partial_fit(*data)
+        assert clf.log_loss(*data) == pytest.approx(loss, rel=1e-3)
+        assert clf.n_iter_ == 1
+        assert clf.weight_seen_ == len(data[1])
 
 
 def test_partial_fit_of_weights(rare):
@@ -465,6 +522,7 @@ def test_refit_by_lbfgs_forgets_the_net(rare):
     clf = by_adam(tol=10).fit(*rare)
     clf.set_params(solver="lbfgs").fit(*rare)
     assert not hasattr(clf, "net_")
+    assert not hasattr(clf, "weight_seen_")
 
 
 # -- as scikit-learn has it ------------------------------------------------------------
@@ -504,24 +562,85 @@ def test_verbose(rare, solver, capsys):
     assert capsys.readouterr().out.startswith("iteration 1: objective ")
 
 
-def test_interrupted_fit_keeps_what_was_reached(rare, monkeypatch):
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Function that lets the loss raise KeyboardInterrupt, in some call from now."""
+    original = _chunked.loss_and_gradients
+
+    def interrupt(call):
+        n_calls = itertools.count(1)
+
+        def interrupted(*args):
+            if next(n_calls) == call:
+                raise KeyboardInterrupt
+            return original(*args)
+
+        monkeypatch.setattr(_chunked, "loss_and_gradients", interrupted)
+
+    return interrupt
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_interrupted_fit_keeps_what_was_reached(rare, solver, interrupt):
     X, y = rare
-    from sklogit.neural import _softmax_objective as module
-
-    n_calls = iter(range(100))
-    original = module.DenseSoftmax._loss
-
-    def interrupted(self, *args):
-        if next(n_calls) == 6:
-            raise KeyboardInterrupt
-        return original(self, *args)
-
-    monkeypatch.setattr(module.DenseSoftmax, "_loss", interrupted)
-    clf = CutCrossEntropyClassifier()
-    with pytest.raises(KeyboardInterrupt):
-        clf.fit(X, y)
-    assert 1 <= clf.n_iter_ <= 5
+    clf = by_adam(solver=solver, batch_size=len(y))
+    interrupt(7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it did not run out of iterations
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X, y)
+    assert 1 <= clf.n_iter_ <= 6
+    assert len(clf.loss_curve_) == clf.n_iter_ + (solver == "lbfgs")
     assert clf.score(X, y) > 0.4
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+@pytest.mark.parametrize("call", [1, 2])
+def test_interrupt_before_anything_is_reached_keeps_the_earlier_fit(
+    rare, solver, call, interrupt
+):
+    X, y = rare
+    clf = by_adam(solver=solver, batch_size=len(y) // 2, tol=10)
+    clf.fit(X, y).set_params(tol=1e-4)
+    before = dict(vars(clf))
+    interrupt(call)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(2 * X, y)
+    assert vars(clf) == before
+    interrupt(call)
+    with pytest.raises(KeyboardInterrupt):
+        clone(clf).fit(X, y)
+
+
+def test_interrupted_partial_fit_keeps_what_was_reached(rare, interrupt):
+    X, y = rare
+    clf = by_adam()
+    interrupt(2)
+    with pytest.raises(KeyboardInterrupt):
+        clf.partial_fit(X, y, classes=np.arange(7))
+    assert not hasattr(clf, "coef_")
+    interrupt(0)
+    clf.partial_fit(X, y, classes=np.arange(7))
+    before = clf.coef_
+    interrupt(2)
+    with pytest.raises(KeyboardInterrupt):
+        clf.partial_fit(X, y)
+    assert not np.array_equal(clf.coef_, before)
+    np.testing.assert_allclose(clf.net_.score(X, y), clf.score(X, y))
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf, "x"])
+def test_wrong_class_weights_are_named(rare, container, value):
+    clf = CutCrossEntropyClassifier(class_weight={3: value})
+    with pytest.raises(ValueError, match=r"class_weight must hold .* for class 3"):
+        clf.fit(container(rare[0]), rare[1])
+
+
+def test_weights_that_leave_no_row_are_refused(rare):
+    clf = CutCrossEntropyClassifier(class_weight=dict.fromkeys(range(7), 0.0))
+    with pytest.raises(ValueError, match="must leave one row at least"):
+        clf.fit(*rare)
 
 
 @pytest.mark.parametrize(
@@ -552,6 +671,10 @@ def test_wrong_data(rare):
         clf.log_loss(X, y + 1)
     with pytest.raises(ValueError, match="inconsistent"):
         clf.log_loss(X, y[:-1])
+    with pytest.raises(ValueError, match=r"[Nn]egative"):
+        clf.log_loss(X, y, -np.ones(len(y)))
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        clf.log_loss(X, y, np.zeros(len(y)))
 
 
 def test_memory_is_not_that_of_all_logits():

@@ -196,6 +196,7 @@ def test_clone_of_a_fitted_net_keeps_parts_and_forgets_the_fit(digits):
 
 def test_new_parts_of_a_fitted_net_are_made_at_once(digits):
     X, y = digits
+    torch.manual_seed(0)
     net = LogitClassifier(Hidden, max_epochs=1).fit(X, y)
     net.set_params(module__n_hidden=7)
     assert net.head_.weight.shape == (10, 7)
@@ -209,7 +210,7 @@ def test_new_parts_of_a_fitted_net_are_made_at_once(digits):
     assert net.loss_.label_smoothing == 0.3
     net.set_params(batch_policy="stratified", iterator_train__drop_last=True)
     net.set_params(iterator_valid__batch_size=7)
-    net.set_params(max_epochs=10).partial_fit(X, y)
+    net.set_params(max_epochs=30).partial_fit(X, y)
     assert net.score(X, y) > 0.7
 
 
@@ -233,6 +234,17 @@ def test_new_parts_of_a_fitted_net_are_made_at_once(digits):
         ({"module": nn.Linear(5, 2)}, ValueError, "module cannot be run"),
         ({"loss": nn.CrossEntropyLoss(reduction="none")}, ValueError, "one number"),
         ({"haed__bias": True}, ValueError, "unexpected argument"),
+        ({"module": "Words"}, TypeError, "module must be a class.* got 'Words'"),
+        ({"head": 3}, TypeError, "head must be a class.* got 3"),
+        ({"head": dict}, TypeError, "head must make a torch.nn.Module, got dict"),
+        ({"loss": 3}, TypeError, "loss must be a class.* got 3"),
+        ({"optimizer": "adam"}, TypeError, "optimizer must be a class.* got 'adam'"),
+        ({"max_epochs": -1}, ValueError, "max_epochs must be an integer >= 0, got -1"),
+        ({"max_epochs": 2.0}, ValueError, "max_epochs must be an integer"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, or -1"),
+        ({"batch_size": -2}, ValueError, "batch_size must be an integer >= 1, or -1"),
+        ({"classes": [0, 1, 1, 2]}, ValueError, "classes must be different labels"),
+        ({"classes": 3}, ValueError, "classes must be different labels, got 3"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(iris, kwargs, error, message):

@@ -20,10 +20,10 @@ from skorch.callbacks import (
     LoadInitState,
     LRScheduler,
 )
-from skorch.dataset import ValidSplit
+from skorch.dataset import Dataset, ValidSplit
 from torch import nn
 
-from sklogit.neural import LogitClassifier
+from sklogit.neural import BatchPolicy, LogitClassifier
 
 from .common import Hidden, full_batch
 
@@ -38,6 +38,8 @@ def test_partial_fit_knows_classes_that_come_later(digits):
     assert len(net.history) == 11
     with pytest.raises(ValueError, match=r"labels \[10\] that are not in"):
         net.partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match=r"classes must be those .* got \[0, 1\]"):
+        net.partial_fit(X, y, classes=[0, 1])
 
 
 def test_partial_fit_of_epochs_is_fit(iris):
@@ -253,3 +255,152 @@ def test_failed_training_leaves_the_net(digits):
         torch.testing.assert_close(net.optimizer_.state_dict(), state)
     dict(net.callbacks_)["Stops"].active = False
     assert len(net.partial_fit(X, y).history) == n_epochs + 2
+
+
+class Fails(Callback):
+    """Fail after a step, while it is active."""
+
+    active = False
+
+    def on_batch_end(self, net, **kwargs):
+        if self.active:
+            raise RuntimeError("enough")
+
+
+class Counts(BatchPolicy):
+    """Remember how many batches there were."""
+
+    def __init__(self):
+        self.n_batches = 0
+
+    def select(self, net, batch):
+        self.n_batches += 1
+        return batch
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_failure_puts_back_a_module_instance_and_the_policy(digits, method):
+    X, y = digits
+    module = nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU())
+    net = LogitClassifier(
+        module, batch_policy=Counts, callbacks=[("fails", Fails())], max_epochs=2
+    )
+    net.fit(X, y)
+    before, n_batches = net.predict_proba(X), net.batch_policy_.n_batches
+    state = copy.deepcopy(module.state_dict())
+    dict(net.callbacks_)["fails"].active = True
+    net.callbacks[0][1].active = True
+    with pytest.raises(RuntimeError, match="enough"):
+        getattr(net, method)(X, y)
+    # The user's own object, not a copy of it, is as it was and is still the net's.
+    assert net.module is module
+    assert net.module_.module is module
+    torch.testing.assert_close(module.state_dict(), state)
+    np.testing.assert_array_equal(net.predict_proba(X), before)
+    assert net.batch_policy_.n_batches == n_batches
+    dict(net.callbacks_)["fails"].active = False
+    net.partial_fit(X, y)
+    assert not torch.equal(module[0].weight, state["0.weight"])
+
+
+@pytest.mark.parametrize(
+    "optimizer", [torch.optim.Adam, torch.optim.LBFGS, torch.optim.SGD]
+)
+def test_training_after_a_failure_is_that_without_it(digits, optimizer):
+    X, y = digits
+    found = []
+    for fails in (False, True):
+        net = LogitClassifier(
+            Hidden,
+            optimizer=optimizer,
+            lr=0.1,
+            batch_size=600,
+            batch_policy="sequential",
+            callbacks=[("fails", Fails())],
+            max_epochs=1,
+            random_state=0,
+        )
+        if optimizer is torch.optim.SGD:
+            net.set_params(optimizer__momentum=0.9)
+        net.fit(X, y)
+        dict(net.callbacks_)["fails"].active = fails
+        if fails:
+            with pytest.raises(RuntimeError, match="enough"):
+                net.partial_fit(X, y)
+        dict(net.callbacks_)["fails"].active = False
+        found.append(net.partial_fit(X, y).predict_proba(X))
+    np.testing.assert_array_equal(*found)
+
+
+def test_failed_first_fit_leaves_a_lazy_instance_lazy(digits):
+    X, y = digits
+    module = nn.Sequential(nn.LazyLinear(8), nn.ReLU())
+    with pytest.raises(ValueError, match="head must be one of"):
+        LogitClassifier(module, head="cubic").fit(X, y)
+    net = LogitClassifier(module, max_epochs=1)
+    net.fit(X[:, :30], y)
+    assert module[0].weight.shape == (8, 30)
+
+
+def test_refused_data_leave_the_very_parts(digits):
+    X, y = digits
+    net = LogitClassifier(Hidden, max_epochs=1).fit(X, y)
+    module = net.module_
+    for method in (net.fit, net.partial_fit):
+        with pytest.raises(ValueError, match="NaN"):
+            method(np.full_like(X, np.nan), y)
+        assert net.module_ is module
+
+
+def test_net_initialised_by_hand_learns_its_classes(iris):
+    X, y = iris
+    labels = np.array(list("abc"))[y]
+    net = full_batch(module=nn.Linear(4, 3), head=None).initialize()
+    assert net.predict_proba(X).shape == (150, 3)
+    net.partial_fit(X, labels)
+    np.testing.assert_array_equal(net.classes_, list("abc"))
+    assert net.n_features_in_ == 4
+    assert (net.predict(X) == labels).mean() > 0.9
+    pickle.loads(pickle.dumps(net)).partial_fit(X, labels)
+    narrow = full_batch(module=nn.Linear(4, 2), head=None).initialize()
+    with pytest.raises(ValueError, match="must return 3 logits"):
+        narrow.partial_fit(X, labels)
+
+
+def test_new_optimiser_or_dataset_of_a_fitted_net(digits):
+    X, y = digits
+    net = LogitClassifier(Hidden, max_epochs=1, random_state=0).fit(X, y)
+    before = net.predict_proba(X)
+    net.set_params(optimizer=torch.optim.SGD, lr=0.25, dataset=Dataset)
+    assert type(net.optimizer_) is torch.optim.SGD
+    assert net.optimizer_.param_groups[0]["lr"] == 0.25
+    np.testing.assert_array_equal(net.predict_proba(X), before)
+    net.partial_fit(X, y)
+    assert not np.array_equal(net.predict_proba(X), before)
+
+
+def test_interrupt_keeps_what_was_learnt_as_in_skorch(digits):
+    X, y = digits
+
+    class Interrupts(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 4:
+                raise KeyboardInterrupt
+
+    net = LogitClassifier(max_epochs=10, callbacks=[Interrupts()], random_state=0)
+    net.fit(X, y)
+    expected = LogitClassifier(max_epochs=4, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize("policy", ["shuffle", "sequential", "stratified"])
+def test_a_last_batch_of_one_row_can_be_dropped_for_batch_norm(digits, policy):
+    X, y = digits[0][:129], digits[1][:129]
+    net = LogitClassifier(
+        nn.Sequential(nn.Linear(64, 8), nn.BatchNorm1d(8)),
+        batch_policy=policy,
+        iterator_train__drop_last=True,
+        max_epochs=2,
+    )
+    net.fit(X, y)
+    assert net.history[:, "batches", :, "train_batch_size"] == [[128], [128]]

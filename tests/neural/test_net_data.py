@@ -260,3 +260,55 @@ def test_weights_of_a_dataset_stand_in_it(digits):
     X, y = digits
     with pytest.raises(ValueError, match="sample_weight must be None"):
         LogitClassifier().fit(Dataset(X, y), None, sample_weight=np.ones(len(y)))
+
+
+@pytest.mark.parametrize(
+    ("index", "kwargs"), [(10, {}), (-1, {}), (-100, {"loss__ignore_index": -1})]
+)
+def test_class_indices_of_a_dataset_are_checked_before_training(digits, index, kwargs):
+    X, y = digits
+    wrong = y.copy()
+    wrong[7] = index
+    net = LogitClassifier(classes=range(10), **kwargs)
+    with pytest.raises(ValueError, match=rf"class indices from 0 to 9.* got {index}"):
+        net.fit(Dataset(X, wrong), None)
+
+
+def test_a_dataset_of_one_class_is_refused(digits):
+    X, y = digits
+    with pytest.raises(ValueError, match="y needs at least 2 classes"):
+        LogitClassifier().fit(Dataset(X, 0 * y), None)
+
+
+@pytest.mark.parametrize(
+    ("data", "y", "weight", "message"),
+    [
+        ({}, None, None, "y must be given with a dict X, got None"),
+        ({"sample_weight": -np.ones(4)}, [0, 1, 0, 1], None, "[Nn]egative"),
+        ({"sample_weight": np.ones(3)}, [0, 1, 0, 1], None, "sample_weight"),
+        ({"sample_weight": np.ones(4)}, [0, 1, 0, 1], np.ones(4), "got both"),
+    ],
+)
+def test_wrong_entries_of_a_dict_are_named(data, y, weight, message):
+    data = {"X": np.eye(4, dtype=np.float32)} | data
+    with pytest.raises(ValueError, match=message):
+        LogitClassifier().fit(data, y, sample_weight=weight)
+
+
+def test_weights_are_an_entry_of_a_dict_or_an_argument(iris):
+    X, y = iris
+    weight = np.linspace(0, 1, 150)
+    expected = full_batch(max_epochs=3).fit(X, y, sample_weight=weight)
+    net = full_batch(max_epochs=3).fit({"X": X, "sample_weight": weight}, y)
+    np.testing.assert_allclose(net.predict_proba(X), expected.predict_proba(X))
+    data = {"X": X, "sample_weight": weight}
+    assert net.log_loss(data, y) == pytest.approx(net.log_loss(X, y, weight))
+    with pytest.raises(ValueError, match="got both"):
+        net.log_loss(data, y, weight)
+
+
+def test_rows_of_another_shape_are_refused(digits):
+    images = digits[0].reshape(-1, 8, 8)
+    net = LogitClassifier(max_epochs=1).fit(images, digits[1])
+    with pytest.raises(ValueError, match=r"rows of shape \(8, 8\), as in fit, got"):
+        net.predict(images[:, :, :7])

@@ -69,6 +69,26 @@ def test_logits_are_never_held_for_more_rows_than_needed(digits, monkeypatch):
     np.testing.assert_allclose(net.predict_proba(X), expected, atol=1e-6)
 
 
+def test_logits_of_a_batch_are_never_put_together(digits, monkeypatch):
+    X, y = digits
+    net = LogitClassifier(batch_size=-1, max_epochs=1).fit(X, y)
+    taken = []
+    monkeypatch.setattr("sklogit.neural._prediction._LOGITS_AT_ONCE", 1000)
+    monkeypatch.setattr(
+        "sklogit.neural._prediction.to_numpy",
+        lambda values: taken.append(len(values)) or values.numpy(),
+    )
+    assert net.predict_proba(X).shape == (len(X), 10)
+    assert (max(taken), sum(taken)) == (100, len(X))
+
+
+def test_gradients_are_left_on_for_who_goes_through_the_parts(iris):
+    X, y = iris
+    net = full_batch(max_epochs=1).fit(X, y)
+    for _ in net._parts(X, net._logits):
+        assert torch.is_grad_enabled()
+
+
 def test_nonlinearity_of_the_user(iris):
     X, y = iris
     net = full_batch(max_epochs=2, predict_nonlinearity=torch.sigmoid).fit(X, y)

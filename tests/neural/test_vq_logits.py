@@ -1,6 +1,7 @@
 """The classifier of codes, against softmax regression of all classes."""
 
 import pickle
+import tracemalloc
 import warnings
 from dataclasses import replace
 
@@ -283,6 +284,37 @@ def test_validation_rows_are_held_out_of_the_rounds(many_classes, monkeypatch):
     np.testing.assert_array_equal(both[np.lexsort(both.T)], X[np.lexsort(X.T)])
 
 
+def test_rows_without_weight_are_not_held_out(many_classes):
+    X, y = many_classes
+    weight = np.zeros(len(y))
+    weight[[200, 900, 1700, 2500, 3900]] = 1
+    clf = VQLogitsClassifier(
+        10,
+        mapping="random",
+        mapping_updates=2,
+        validation_fraction=0.01,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        clf.fit(X, y, weight)
+    assert np.isfinite(clf.mapping_curve_).all()
+
+
+def test_a_split_without_training_rows_is_refused_before_the_estimator_is_fitted(
+    digits,
+):
+    X, y = digits
+    estimator = LogisticRegression(max_iter="never fitted")
+    clf = VQLogitsClassifier(
+        estimator=estimator, mapping_updates=1, validation_fraction=0.9999
+    )
+    with pytest.raises(
+        ValueError, match=r"validation_fraction=0.9999 of the 1797 rows"
+    ):
+        clf.fit(X, y)
+
+
 # -- predictions -----------------------------------------------------------------------
 
 
@@ -324,16 +356,47 @@ def test_no_classifier_of_these_codes_is_more_accurate_than_the_bound(many_class
         assert clf.score(X, y) <= clf.upper_bound_score_ < 1
 
 
-@pytest.mark.parametrize("k", [0, 11])
+@pytest.mark.parametrize("k", [0, 11, 1.5, True, "3"])
 def test_a_wrong_k_is_refused_by_name(digits, k):
     clf = VQLogitsClassifier().fit(*digits)
-    with pytest.raises(ValueError, match=rf"k must be from 1 to 10.*got {k}"):
+    with pytest.raises(
+        ValueError, match=rf"k must be an integer from 1 to 10.*got {k!r}"
+    ):
         clf.predict_topk(digits[0], k=k)
+
+
+def test_predictions_need_no_array_of_all_classes():
+    rng = np.random.default_rng(0)
+    n, n_classes = 1000, 5000
+    X = rng.standard_normal((n_classes, 3))
+    clf = VQLogitsClassifier(10, mapping="random", max_iter=2, random_state=0)
+    y = np.arange(n_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # many classes are no fault
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clf.fit(X, y)
+    tracemalloc.start()
+    clf.predict(X[:n])
+    clf.predict_topk(X[:n], k=3)
+    clf.log_loss(X[:n], y[:n])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * n_classes * 8 / 10
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"), [(-1.0, "[Nn]egative"), (0.0, "non-zero"), (np.nan, "NaN")]
+)
+def test_log_loss_refuses_wrong_weights(digits, weight, message):
+    X, y = digits
+    clf = VQLogitsClassifier(8, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        clf.log_loss(X, y, np.full(len(y), weight))
 
 
 def test_log_loss_refuses_labels_it_does_not_know(digits):
     clf = VQLogitsClassifier().fit(*digits)
-    with pytest.raises(ValueError, match=r"y must hold labels .*got \[77\]"):
+    with pytest.raises(ValueError, match=r"y contains labels \[77\] that are not in"):
         clf.log_loss(digits[0][:2], [1, 77])
 
 

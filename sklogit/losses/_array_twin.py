@@ -1,0 +1,108 @@
+"""Functions of tensors that also take arrays, and then return arrays."""
+
+from functools import wraps
+
+import numpy as np
+import torch
+
+
+def takes_arrays(function):
+    """Let a function of tensors take NumPy arrays, and return them.
+
+    Parameters
+    ----------
+    function : callable
+        Of tensors and arrays; it makes tensors of the arrays by `as_tensor`.
+
+    Returns
+    -------
+    callable
+        The same function. Without a tensor among its arguments it records no graph,
+        and returns arrays, or numbers for what has no dimensions.
+    """
+
+    @wraps(function)
+    def twin(*args, **kwargs):
+        if any(map(_holds_tensor, (*args, *kwargs.values()))):
+            return function(*args, **kwargs)
+        with torch.no_grad():
+            return _as_array(function(*args, **kwargs))
+
+    return twin
+
+
+def as_tensor(name, values, like=None):
+    """Make a tensor of real numbers, in single precision or better.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for the error.
+    values : Tensor or array-like
+        The numbers.
+    like : Tensor, default=None
+        Its dtype and device are taken.
+
+    Returns
+    -------
+    Tensor
+        The numbers.
+
+    Raises
+    ------
+    TypeError
+        If they are no real numbers.
+    """
+    if not isinstance(values, torch.Tensor):
+        values = np.asarray(values)
+        if values.dtype.kind not in "fiub":
+            raise TypeError(f"{name} must be real numbers, got dtype {values.dtype}.")
+        # A tensor shares the memory, which it may only of arrays one can write to.
+        values = torch.from_numpy(np.require(values, requirements=["C", "W"]))
+    if values.is_complex():
+        raise TypeError(f"{name} must be real numbers, got dtype {values.dtype}.")
+    if like is not None:
+        return values.to(like)
+    if not values.is_floating_point():
+        return values.double()
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def check_finite(name, values):
+    """Raise an error if numbers are not finite; elsewhere than on the CPU they pass.
+
+    Parameters
+    ----------
+    name : str
+        What they are, for the error.
+    values : Tensor
+        The numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is NaN or infinity.
+    """
+    # The sum is the fastest look at all of them; it may itself overflow.
+    values = values.detach()
+    if values.device.type != "cpu" or values.sum().isfinite():
+        return
+    wrong = ~values.isfinite()
+    if wrong.any():
+        rows = wrong.reshape(-1, values.shape[-1]).any(dim=1).nonzero()[:, 0]
+        raise ValueError(
+            f"{name} must be finite, found NaN or infinity in {len(rows)} rows, the "
+            f"first of them {rows[:5].tolist()}."
+        )
+
+
+def _holds_tensor(value):
+    if isinstance(value, tuple | list):
+        return any(map(_holds_tensor, value))
+    return isinstance(value, torch.Tensor)
+
+
+def _as_array(result):
+    if isinstance(result, tuple):
+        return tuple(map(_as_array, result))
+    return result.numpy() if result.ndim else result.item()
