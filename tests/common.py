@@ -6,7 +6,7 @@ import pkgutil
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
 
@@ -37,6 +37,32 @@ INIT_PARAMS = {
         "max_epochs": 3,
         "random_state": 0,
     },
+    "DualHeadDistillationClassifier": {
+        "teacher": LogisticRegression(tol=1e-10, max_iter=1000),
+        "hidden_layer_sizes": (8,),
+        "lr": 0.1,
+        "max_epochs": 15,
+        "batch_size": -1,
+        "dtype": "float64",
+        "random_state": 0,
+    },
+    "FusionDistillationClassifier": {
+        "teachers": [
+            ("one", LogisticRegression()),
+            ("two", LogisticRegression(C=0.1)),
+        ],
+        "max_epochs": 20,
+        "batch_size": -1,
+        "dtype": "float64",
+        "random_state": 0,
+    },
+    "GrassmannNetClassifier": {
+        "max_epochs": 60,
+        "batch_size": -1,
+        "dtype": "float64",
+        "random_state": 0,
+        "optimizer__grassmann_lr": 0.05,
+    },
     # One batch of all rows, as above.
     "LogitClassifier": {
         "lr": 0.1,
@@ -52,6 +78,7 @@ INIT_PARAMS = {
         ],
         "cv": 3,
     },
+    "SubspaceStudent": {"estimator": Ridge()},
     "SurrogateNetClassifier": {"max_epochs": 10, "random_state": 0},
     "SurrogateNetRegressor": {"max_epochs": 10, "random_state": 0},
     "TensorSRHT": {"random_state": 0},

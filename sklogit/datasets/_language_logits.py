@@ -65,8 +65,8 @@ def make_language_logits(
     -------
     Bunch
         With the fields ``logits`` (n_queries, n_outputs); ``hidden`` (n_queries,
-        hidden_dim), normalised; ``head`` (n_outputs, hidden_dim); ``bias`` (n_outputs,);
-        and ``inputs`` (n_queries, n_features), or None.
+        hidden_dim), normalised; ``head`` (n_outputs, hidden_dim); ``bias``
+        (n_outputs,); and ``inputs`` (n_queries, n_features), or None.
 
     Raises
     ------

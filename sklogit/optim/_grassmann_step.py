@@ -68,7 +68,7 @@ def _take_gradient(S, D, M, first, settings, reorthogonalize):
         What a Newton-Schulz step has to remove, :math:`S^\top S - I`.
     """
     grams, errors = [], []
-    weight = 1.0 if first else 1.0 - settings["dampening"]
+    weight = 1.0 - settings["dampening"]
     # Between corrections, parts of the momentum within the subspace grow too.
     tidy = reorthogonalize and settings["reorth_every"] > 1 and not first
     for s, d, m in _blocks(S, D, M):
