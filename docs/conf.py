@@ -29,7 +29,7 @@ _FOREIGN = (
     "RegressorMixin, LinearClassifierMixin, SparseCoefMixin, Optimizer, "
     "NeuralNetRegressor, "
     "ClassNamePrefixFeaturesOutMixin, Module, NeuralNet, NeuralNetClassifier, "
-    "BaseDataset"
+    "BaseDataset, Parameter, Tensor, TensorBase"
 )
 _ROUTING = ", ".join(
     [
