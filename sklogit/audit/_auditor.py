@@ -127,7 +127,7 @@ class LogitLeakageAuditor(
         All of this but the arrays; JSON can write it.
     n_features_in_ : int
         Number of outputs.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also

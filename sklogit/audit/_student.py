@@ -70,7 +70,7 @@ class SubspaceStudent(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Mean logits.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also

@@ -173,7 +173,7 @@ class DualHeadDistillationClassifier(
         Number of parameters that predict.
     n_features_in_ : int
         Number of features, if X has two dimensions.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also
