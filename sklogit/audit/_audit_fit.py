@@ -9,7 +9,7 @@ import numpy as np
 from ._completion import complete, trimmed_rank
 from ._identifiability import topk_tv_diameter
 from ._random_matrix import noise_edge
-from ._rank import estimate_rank
+from ._rank import COARSEST_EXACT, estimate_rank, rounding_level
 from ._spectrum import SpectrumStream
 
 _CENSORED_DIRECTIONS = 64
@@ -55,14 +55,17 @@ class AuditStream(SpectrumStream):
 
     @property
     def round_off(self):
-        """Bound of what rounding to half precision does; None for finer types.
+        """Bound of what rounding the entries does.
 
         The norm of independent errors is at most the largest norm of a row and the
-        largest of a column, of their standard deviations; here with a margin of 3.
+        largest of a column, of their standard deviations; here with a margin of 3. It
+        is that of the entries as they came: what centring takes away was rounded too.
         """
-        if self.eps < 1e-6:
-            return None
-        return self.eps * (self.largest_row + float(np.sqrt(self.column_squares.max())))
+        largest_column = float(np.sqrt(self.column_squares.max()))
+        of_entries = self.eps * (self.largest_row + largest_column)
+        if self.eps > COARSEST_EXACT or not len(self.s):
+            return of_entries
+        return max(of_entries, rounding_level(self.s[0], max(self.shape), self.eps))
 
     def copy(self):
         """Return a copy to add rows to; arrays are replaced, never written to."""

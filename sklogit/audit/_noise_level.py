@@ -8,6 +8,8 @@ import numpy as np
 from scipy import sparse
 
 _MOST_DECIMALS = 8
+# And of those that an owner tells: no floating-point number has more.
+_MOST_TOLD = 300
 # Entries that are looked at: no other data lie on a grid of decimals by chance.
 _LOOKED_AT = 100_000
 _FLOAT32, _BFLOAT16 = float(np.finfo(np.float32).eps), 2.0**-7
@@ -35,8 +37,8 @@ class NoiseLevel:
         if self.decimals is None:
             return
         values = _some_values(X).astype(np.float64)
-        if len(values):
-            self.decimals = _decimals(values, eps, self.decimals)
+        if values.any():
+            self.decimals = _decimals(values, precision_of(X, eps), self.decimals)
 
     def copy(self):
         """Return an independent copy."""
@@ -78,10 +80,12 @@ def check_noise(noise_std):
         len(noise_std) != 2
         or noise_std[0] != "decimals"
         or not isinstance(noise_std[1], Integral)
+        or isinstance(noise_std[1], bool)
+        or abs(noise_std[1]) > _MOST_TOLD
     ):
         raise ValueError(
             "noise_std must be 'auto', 'fit', a float or ('decimals', d) with an "
-            f"integer d, got {noise_std!r}."
+            f"integer d from {-_MOST_TOLD} to {_MOST_TOLD}, got {noise_std!r}."
         )
 
 
@@ -100,7 +104,8 @@ def _decimals(values, eps, least):
     largest = np.abs(values).max()
     for decimals in range(max(0, least), _MOST_DECIMALS + 1):
         scaled = values * 10.0**decimals
-        tolerance = 2 * eps * largest * 10.0**decimals + 1e-9
+        # In proportion to the values: tiny ones would lie on any grid else.
+        tolerance = 2 * eps * largest * 10.0**decimals
         if tolerance > 0.02:  # their own precision is no finer than the grid
             return None
         if np.abs(scaled - np.round(scaled)).max() <= tolerance:

@@ -17,13 +17,15 @@ METHODS = ("auto", "numerical", "gap", "marchenko_pastur", "gavish_donoho")
 # A fall by this factor is none of a smooth spectrum, nor of noise.
 _CLEAR_GAP = 10.0
 # Rounding of a coarser type (float16) is no round-off: it is noise of that size.
-_COARSEST_EXACT = 1e-6
+COARSEST_EXACT = 1e-6
 # With fewer outputs than this the law of large matrices says nothing of their noise.
 _FEWEST_OUTPUTS = 50
 # A fitted noise with more of the energy than this may be the signal itself.
 _LARGEST_NOISE = 0.1
 # Fewer values than this show nothing of the law of noise.
 _FEWEST_NOISE = 4
+# Noise whose size is known may differ by this part, and by chance.
+_NOISE_MISFIT = 0.1
 _MOST_ROUNDS = 50
 
 
@@ -203,11 +205,8 @@ class _Spectrum:
         unknown = 0.0 if total_energy is None else max(0.0, total_energy - known)
         unknown *= len(s) < min(shape)
         if round_off is None and len(s):
-            # Errors of rounding are nearly independent, and stay far below the bound
-            # N eps s_1 of `matrix_rank`: on 50,000 outputs in float32 that would be
-            # 0.6 % of s_1, more than the weakest directions of real heads.
-            coarse = eps > _COARSEST_EXACT
-            round_off = 0.0 if coarse else float(s[0]) * eps * math.sqrt(max(shape))
+            coarse = eps > COARSEST_EXACT
+            round_off = 0.0 if coarse else rounding_level(s[0], max(shape), eps)
         return cls(
             s,
             int(n_rows),
@@ -259,6 +258,16 @@ class _Spectrum:
         )
 
 
+def rounding_level(largest, n_long, eps):
+    """Singular value that rounding stays below, of a matrix with this largest one.
+
+    Errors of rounding are nearly independent, and stay far below the bound N eps s_1
+    of `matrix_rank`: on 50,000 outputs in float32 that would be 0.6 % of s_1, more
+    than the weakest directions of real heads.
+    """
+    return float(largest) * eps * math.sqrt(n_long)
+
+
 def log_gap(s, floor):
     """Where log(s) falls most; values below the floor are taken as the floor."""
     if len(s) < 2 or s[0] == 0:
@@ -287,8 +296,15 @@ def _exact(spectrum):
         return None  # what is not known is more than round-off
     small = np.flatnonzero(s <= spectrum.round_off)
     rank = int(small[0]) if len(small) else len(s)
-    if rank in (0, len(s)) or s[rank - 1] < _CLEAR_GAP * s[rank]:
+    if rank == 0:
+        return spectrum.estimate(0, "exact", "all singular values are round-off")
+    if rank == len(s) or s[rank - 1] < _CLEAR_GAP * s[rank]:
         return None
+    # Smooth functions of few numbers (a soft cap of one direction) fall into round-off
+    # by leaps too: the last one must not be one of many.
+    if rank > 2 and s[rank - 1] / s[rank] < _CLEAR_GAP * s[rank - 2] / s[rank - 1]:
+        reason = "the singular values fall into round-off without a gap of its own"
+        return spectrum.estimate(rank, "ambiguous", reason)
     reason = (
         f"singular values fall {s[rank - 1] / max(s[rank], s[0] * 1e-300):.1g}-fold"
     )
@@ -333,9 +349,7 @@ def _gavish_donoho(spectrum):
 
 def _marchenko_pastur(spectrum):
     if spectrum.noise_std is not None:
-        rank, edge = _rank_above_noise(spectrum, spectrum.noise_std)
-        reason = "values above the edge of the known noise"
-        return spectrum.estimate(rank, "noisy", reason, spectrum.noise_std, edge)
+        return _above_known_noise(spectrum)
     rank, noise_std, edge = _fitted(spectrum)
     if spectrum.is_complete and not _looks_like_noise(spectrum, rank):
         return spectrum.estimate(spectrum.short, "noisy", "")
@@ -350,6 +364,29 @@ def _marchenko_pastur(spectrum):
     elif rank >= spectrum.n_rows - 8 and estimate.status == "noisy":
         estimate.status = "saturated"
         estimate.reason = "too few queries above the rank to fit the noise"
+    return estimate
+
+
+def _above_known_noise(spectrum):
+    noise_std = spectrum.noise_std
+    rank, edge = _rank_above_noise(spectrum, noise_std)
+    reason = "values above the edge of the known noise"
+    estimate = spectrum.estimate(rank, "noisy", reason, noise_std, edge)
+    # Coarse rounding is a function of the logits, not noise that is independent of
+    # them, and weak directions hide in it: its energy, or its spread, gives it away.
+    found = spectrum.residual_std(rank)
+    n_free = (spectrum.short - rank) * (spectrum.long - rank)
+    allowed = _NOISE_MISFIT + 2 / math.sqrt(max(1, n_free))
+    if estimate.status == "noisy" and noise_std and n_free:
+        if abs(found / noise_std - 1) > allowed:
+            estimate.status = "ambiguous"
+            estimate.reason = (
+                f"what is left has a standard deviation of {found:.2g}, where the "
+                f"noise has {noise_std:.2g}"
+            )
+        elif spectrum.is_complete and not _looks_like_noise(spectrum, rank):
+            estimate.status = "ambiguous"
+            estimate.reason = "what is left is not spread like independent noise"
     return estimate
 
 

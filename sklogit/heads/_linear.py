@@ -80,17 +80,17 @@ class LinearHead(nn.Linear):
     dtype : torch.dtype or None, default=None
         Their dtype.
 
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer, or `softcap` neither None nor positive.
-
     Attributes
     ----------
     weight : Parameter of shape (num_classes, in_features)
         Weights, drawn as those of :class:`torch.nn.Linear`.
     bias : Parameter of shape (num_classes,) or None
         Biases.
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer, or `softcap` neither None nor positive.
 
     See Also
     --------
