@@ -419,7 +419,7 @@ def filtering():
     merged_report("cut_cross_entropy_filter", rows, ["data", "V", "dtype"])
 
 
-def text(folder, n_steps=900, n_context=8, D=128, N=1024):
+def text(folder, n_steps=300, n_context=8, D=128, N=1024):
     """Gradient filtering on a small model of real text, of 50,257 tokens.
 
     Its features are those of the last batches, in a file: training takes minutes.
