@@ -1,6 +1,7 @@
 """What several defences give away, and what they cost honest users."""
 
 import inspect
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -51,8 +52,10 @@ def audit_exposures(L, exposures, W=None, *, auditor=None):
     Raises
     ------
     ValueError
-        If there is no exposure, or the auditor finds no subspace of full logits and
-        `W` is not given.
+        If there is no exposure, `W` has another number of outputs, or the auditor
+        finds no subspace of full logits and `W` is not given.
+    TypeError
+        If an exposure is none.
 
     See Also
     --------
@@ -74,6 +77,18 @@ def audit_exposures(L, exposures, W=None, *, auditor=None):
     named = _named(exposures)
     if not named:
         raise ValueError("exposures must have one member at least.")
+    for name, exposure in named:
+        if not isinstance(exposure, LogitExposure):
+            raise TypeError(
+                f"exposures must be LogitExposure, got {type(exposure).__name__} for "
+                f"{name!r}."
+            )
+    if W is not None:
+        W = check_array(W, dtype=np.float64, input_name="W")
+        if len(W) != L.shape[1]:
+            raise ValueError(
+                f"W must have a row for each of the {L.shape[1]} outputs, got {len(W)}."
+            )
     if W is None:
         full = clone(auditor).fit(L)
         if not full.rank_:
@@ -115,7 +130,8 @@ def audit_callable(f, X, exposure=None, *, batch_size=1024, **params):
         If f cannot be called.
     ValueError
         If it returns no two-dimensional array with as many rows as it got, or
-        `batch_size` is not positive.
+        `batch_size` is not a positive integer, X has fewer than two inputs, or a
+        parameter is wrong; all but the first before f is called.
 
     Examples
     --------
@@ -131,10 +147,13 @@ def audit_callable(f, X, exposure=None, *, batch_size=1024, **params):
     """
     if not callable(f):
         raise TypeError(f"f must be callable, got {type(f).__name__}.")
-    if batch_size < 1:
+    if not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(f"batch_size must be positive, got {batch_size}.")
     exposure = LogitExposure() if exposure is None else clone(exposure)
     auditor = LogitLeakageAuditor(**params)
+    auditor._validate_params()
+    if len(X) < 2:
+        raise ValueError(f"X must have two inputs at least, got {len(X)}.")
     kept = []
     for start in range(0, len(X), batch_size):
         batch = X[start : start + batch_size]
@@ -161,7 +180,11 @@ def audit_callable(f, X, exposure=None, *, batch_size=1024, **params):
 def _named(exposures):
     if isinstance(exposures, dict):
         return list(exposures.items())
-    return [(_name(exposure), exposure) for exposure in exposures]
+    if isinstance(exposures, LogitExposure):
+        exposures = [exposures]
+    return [
+        (_name(e) if isinstance(e, LogitExposure) else repr(e), e) for e in exposures
+    ]
 
 
 def _name(exposure):

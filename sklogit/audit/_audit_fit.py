@@ -3,6 +3,7 @@
 import math
 from copy import copy
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 
@@ -16,6 +17,8 @@ _CENSORED_DIRECTIONS = 64
 # Part of rows and columns that must give the same rank, and by how much it may differ.
 _PART = 0.8
 _RELATIVE_CHANGE = 0.02
+# Entries of a row, evenly spread, that tell whether it came before.
+_COMPARED = 4096
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Audit:
     components: np.ndarray
     mean: np.ndarray
     n_queries: int
+    n_distinct_queries: int
     n_queries_sufficient: int | None
     leaked_parameters: int
     observed_fraction: float
@@ -52,6 +56,9 @@ class AuditStream(SpectrumStream):
         # Values that a Gram matrix cannot show are no finer than this.
         self.eps = float(np.finfo(np.float64 if precise else np.float32).eps)
         self.noise = None
+        self.known_rows, self.n_asked = set(), 0
+        self.first_row, self.varies = None, np.zeros(n_columns, dtype=bool)
+        self.column_traces = np.zeros(n_columns)
 
     @property
     def round_off(self):
@@ -69,7 +76,48 @@ class AuditStream(SpectrumStream):
 
     def copy(self):
         """Return a copy to add rows to; arrays are replaced, never written to."""
-        return copy(self)
+        other = copy(self)
+        other.known_rows = set(self.known_rows)
+        return other
+
+    def add(self, X):
+        """Add rows that are new: who asks again does not learn more.
+
+        Repeated rows would look like queries that the rank does not grow with, and
+        their rounding, the same each time, like a direction.
+        """
+        new = self._new_rows(X)
+        self.n_asked += len(X)
+        self._look_at_columns(X)
+        return super().add(X if new.all() else X[new])
+
+    @property
+    def repeats_columns(self):
+        """Whether outputs that vary are the same in all rows, and so is their noise."""
+        traces = self.column_traces[self.varies]
+        return len(np.unique(traces)) < len(traces)
+
+    def _new_rows(self, X):
+        # Rows that agree in so many places are the same.
+        step = max(1, X.shape[1] // _COMPARED)
+        new = np.empty(len(X), dtype=bool)
+        for i, row in enumerate(X):
+            trace = row[::step] + 0.0  # -0.0 is 0.0
+            trace = blake2b(trace.tobytes(), digest_size=16).digest()
+            new[i] = trace not in self.known_rows
+            self.known_rows.add(trace)
+        return new
+
+    def _look_at_columns(self, X):
+        if self.first_row is None:
+            self.first_row = X[0].copy()
+        varies, traces = self.varies.copy(), self.column_traces.copy()
+        # Sums of decimals, or of their squares, agree by chance: these do not.
+        weights = np.random.default_rng(self.n_asked).standard_normal(len(X))
+        for weight, row in zip(weights, X):
+            varies |= row != self.first_row
+            traces += weight * row
+        self.varies, self.column_traces = varies, traces
 
 
 def new_stream(n_columns, dtype, **options):
@@ -87,6 +135,9 @@ def audit_stream(auditor, stream):
         "round_off": stream.round_off,
     }
     found = estimate_rank(stream.s, stream.shape, total_energy=stream.energy, **options)
+    if found.status in ("noisy", "ambiguous") and stream.repeats_columns:
+        found.status = "ambiguous"
+        found.reason = "outputs repeat each other, noise included: leave them out"
     if auditor.stability_check and found.status == "noisy":
         _check_stability(stream, found, options, auditor._random_state())
     if auditor.rank != "auto":
@@ -104,7 +155,8 @@ def audit_stream(auditor, stream):
         noise_std_to_hide=_hiding_noise(stream.s, rank, n_rows, n_columns),
         components=stream.directions(rank),
         mean=stream.mean,
-        n_queries=stream.n_rows,
+        n_queries=stream.n_asked,
+        n_distinct_queries=stream.n_rows,
         n_queries_sufficient=_sufficient(auditor, stream, found),
         leaked_parameters=rank * (n_columns - rank),
         observed_fraction=1.0,
@@ -158,6 +210,7 @@ def _no_completion(auditor, X, noise):
         components=np.empty((0, n_columns), dtype=X.dtype),
         mean=np.zeros(n_columns),
         n_queries=n_rows,
+        n_distinct_queries=n_rows,
         n_queries_sufficient=None,
         leaked_parameters=0,
         observed_fraction=X.nnz / (n_rows * n_columns),
@@ -249,6 +302,8 @@ def _sufficient(auditor, stream, found):
     value is that of a spike of strength t in noise of variance one,
     sqrt((t + m) (t + V) / t), and the root of t grows as that of m less that of r.
     """
+    if found.rank == 0:
+        return None
     if found.status == "exact":
         return found.rank + 1 + auditor._centers_columns
     if found.status != "noisy" or found.rank == 0 or found.noise_std == 0:

@@ -13,7 +13,7 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._state import restore_on_failure
 from ._audit_fit import (
@@ -22,7 +22,7 @@ from ._audit_fit import (
     audit_stream,
     new_stream,
 )
-from ._noise_level import NoiseLevel, check_noise, precision_of
+from ._noise_level import NoiseLevel, check_magnitude, check_noise, precision_of
 from ._projection import coordinates
 from ._rank import METHODS
 from ._similarity import principal_cosines
@@ -106,6 +106,9 @@ class LogitLeakageAuditor(
         Means that were subtracted from the columns; zero if none were.
     n_queries_ : int
         Number of rows.
+    n_distinct_queries_ : int
+        Number of different rows. Of full rows those that come again are left out, as
+        asking again tells nothing new; means and singular values are of the others.
     n_queries_sufficient_ : int or None
         Least number of such queries that are expected to give the rank. None if the
         rank is not sure.
@@ -232,8 +235,9 @@ class LogitLeakageAuditor(
         Raises
         ------
         ValueError
-            If a row has no entry, an entry is infinite or beyond the soft cap, or there
-            are fewer than two rows or outputs.
+            If a row has no entry, an entry is infinite, beyond the soft cap or not
+            zero and outside of 1e-140 to 1e140 in size, or there are fewer than two
+            rows or outputs.
         """
         check_noise(self.noise_std)
         self.__dict__.pop("_stream", None)
@@ -293,7 +297,7 @@ class LogitLeakageAuditor(
         stream.eps = max(stream.eps, precision_of(X, eps))
         stream.add(X)
         self._stream = stream
-        if stream.n_rows < 2:  # nothing to tell yet; the row is kept
+        if stream.n_asked < 2:  # nothing to tell yet; the row is kept
             return self
         self._store(audit_stream(self, stream))
         return self
@@ -327,9 +331,20 @@ class LogitLeakageAuditor(
         -------
         ndarray of shape (n_queries, n_outputs)
             Logits, means of columns included.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns than there are directions.
         """
         check_is_fitted(self)
-        return np.asarray(X) @ self.components_ + self.mean_
+        X = check_array(X, dtype=[np.float64, np.float32], ensure_min_features=0)
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X must have a column for each of the {self._n_features_out} "
+                f"directions, got {X.shape[1]}."
+            )
+        return X @ self.components_ + self.mean_
 
     def score(self, X, y=None):
         """Share of the energy of centred logits that lies in the subspace.
@@ -399,9 +414,12 @@ class LogitLeakageAuditor(
         Raises
         ------
         ValueError
-            If entries were missing: fit again then.
+            If the rank is no positive integer, or entries were missing: fit again
+            then.
         """
         check_is_fitted(self)
+        if not isinstance(rank, Integral) or isinstance(rank, bool) or rank < 1:
+            raise ValueError(f"rank must be a positive integer, got {rank!r}.")
         if not hasattr(self, "_stream"):
             raise ValueError("with_rank needs a fit to rows without missing entries.")
         other = clone(self).set_params(rank=rank)
@@ -459,6 +477,9 @@ class LogitLeakageAuditor(
         stored = X.data if sparse.issparse(X) else X
         if sparse.issparse(X) and np.isnan(stored).any():
             raise ValueError("X must store what is observed, and no NaN.")
+        if sparse.issparse(X) and reset and not len(stored):
+            raise ValueError("X must have an entry at least, got none that is stored.")
+        check_magnitude(stored)
         if not in_parts and not sparse.issparse(X):
             empty = np.isnan(X).all(axis=1)
             if empty.any():
@@ -476,7 +497,7 @@ class LogitLeakageAuditor(
         if self.softcap is None:
             return X
         stored = X.data if sparse.issparse(X) else X
-        largest = np.nanmax(np.abs(stored))
+        largest = np.nanmax(np.abs(stored), initial=0.0)
         if largest >= self.softcap:
             raise ValueError(
                 f"softcap must be above all logits, got {self.softcap} and {largest}."

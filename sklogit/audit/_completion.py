@@ -159,10 +159,7 @@ def complete(X, *, max_rank, holdout, max_iter, ridge, random_state):
     if search.best is None or not search.best.rmse < _PROMISING * spread:
         return search.result(found=False)
     search.trim()
-    before = None
-    # Each time from the best factors so far: a bad start must not decide.
-    while not search.best.rmse < _EXACT * spread and search.best.rank != before:
-        before = search.best.rank
+    if not search.best.rmse < _EXACT * spread:
         search.around()
         search.trim()
     result = search.result(found=search.best.rmse < _DROP * spread)

@@ -10,6 +10,7 @@ from scipy import sparse
 _MOST_DECIMALS = 8
 # And of those that an owner tells: no floating-point number has more.
 _MOST_TOLD = 300
+_LEAST = 1e-140
 # Entries that are looked at: no other data lie on a grid of decimals by chance.
 _LOOKED_AT = 100_000
 _FLOAT32, _BFLOAT16 = float(np.finfo(np.float32).eps), 2.0**-7
@@ -38,7 +39,9 @@ class NoiseLevel:
             return
         values = _some_values(X).astype(np.float64)
         if values.any():
-            self.decimals = _decimals(values, precision_of(X, eps), self.decimals)
+            # Float32 that was widened; half precision has no decimals of its own.
+            eps = max(eps, min(precision_of(X, eps), _FLOAT32))
+            self.decimals = _decimals(values, eps, self.decimals)
 
     def copy(self):
         """Return an independent copy."""
@@ -70,6 +73,16 @@ def precision_of(X, eps):
             bits = single.view(np.uint32) & np.uint32(0xFFFF)
             return max(eps, _BFLOAT16 if not bits.any() else _FLOAT32)
     return eps
+
+
+def check_magnitude(values):
+    """Raise ValueError if squares of the values overflow or vanish."""
+    largest = float(np.nanmax(np.abs(values), initial=0.0))
+    if largest and not _LEAST <= largest <= 1 / _LEAST:
+        raise ValueError(
+            f"X must have its largest entry between {_LEAST:g} and {1 / _LEAST:g} in "
+            f"size, got {largest:.3g}: scale it."
+        )
 
 
 def check_noise(noise_std):

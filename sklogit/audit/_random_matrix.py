@@ -119,6 +119,10 @@ def gavish_donoho_threshold(beta, median_sv=None, noise_std=None, n=None):
             "gavish_donoho_threshold needs either median_sv, or noise_std and n; got "
             f"median_sv={median_sv}, noise_std={noise_std}, n={n}."
         )
+    given = {"median_sv": median_sv, "noise_std": noise_std, "n": n}
+    for name, value in given.items():
+        if value is not None and not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be at least 0 and finite, got {value!r}.")
     root = math.sqrt(beta**2 + 14 * beta + 1)
     known = math.sqrt(2 * (beta + 1) + 8 * beta / (beta + 1 + root))
     if noise_std is not None:

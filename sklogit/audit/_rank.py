@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -186,6 +186,7 @@ class _Spectrum:
             else eps
         )
         s = s.astype(np.float64)
+        _check_sizes(shape, noise_std, eps, total_energy, round_off)
         n_rows, n_columns = shape
         if s.ndim != 1 or not np.isfinite(s).all() or (s < 0).any():
             raise ValueError("s must be a vector of finite values, not negative.")
@@ -193,12 +194,6 @@ class _Spectrum:
             raise ValueError("s must have its largest value first.")
         if len(s) > min(shape):
             raise ValueError(f"s has {len(s)} values, more than the shape {shape} has.")
-        if noise_std is not None and not (
-            isinstance(noise_std, Real) and noise_std >= 0
-        ):
-            raise ValueError(
-                f"noise_std must be None or at least 0, got {noise_std!r}."
-            )
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}, got {method!r}.")
         known = float(s @ s)
@@ -256,6 +251,19 @@ class _Spectrum:
         return RankEstimate(
             rank, status, float(noise_std), float(threshold), gap, reason
         )
+
+
+def _check_sizes(shape, noise_std, eps, total_energy, round_off):
+    if len(shape) != 2 or not all(isinstance(n, Integral) and n >= 0 for n in shape):
+        raise ValueError(f"shape must be two integers, at least 0, got {shape!r}.")
+    given = {"noise_std": noise_std, "total_energy": total_energy}
+    for name, value in {**given, "eps": eps, "round_off": round_off}.items():
+        if value is not None and not (
+            isinstance(value, Real) and 0 <= value < math.inf
+        ):
+            raise ValueError(
+                f"{name} must be None or at least 0 and finite, got {value!r}."
+            )
 
 
 def rounding_level(largest, n_long, eps):
@@ -430,9 +438,11 @@ def _looks_like_noise(spectrum, rank):
     tail = spectrum.s[rank:] ** 2
     if len(tail) < _FEWEST_NOISE:
         return False
+    if not tail.any():  # less than any noise
+        return True
     beta = (spectrum.short - rank) / (spectrum.long - rank)
     low, median = (marchenko_pastur_quantile(beta, share) for share in (0.1, 0.5))
-    return np.quantile(tail, 0.1) / np.median(tail) > 0.5 * low / median
+    return np.quantile(tail, 0.1) > 0.5 * low / median * np.median(tail)
 
 
 def _noise_below(spectrum, rank):

@@ -65,6 +65,8 @@ class SpectrumStream:
 
     def add(self, X):
         """Add rows; X is not changed."""
+        if not len(X):
+            return self
         step = 2 * self.max_directions
         for start in range(0, len(X), step):
             self._add_block(X[start : start + step])
@@ -96,9 +98,11 @@ class SpectrumStream:
         rows = np.array(X, dtype=self.factor.dtype)
         self._measure(rows)
         if self.center_rows:
-            rows -= rows.mean(axis=1, keepdims=True, dtype=np.float64).astype(
-                rows.dtype
-            )
+            # Twice: the mean of large constants is rounded, and what it leaves in
+            # each row would be a direction of its own.
+            for _ in range(2):
+                mean = rows.mean(axis=1, keepdims=True, dtype=np.float64)
+                rows -= mean.astype(rows.dtype)
         parts = [self.factor, rows]
         if self.center_columns:
             # Chan's update: two centred blocks, and one row for the distance of means.

@@ -121,7 +121,7 @@ class SingularValueDisplay:
         s = np.asarray(self.singular_values, dtype=np.float64)
         index, rank = np.arange(1, len(s) + 1), self.rank
         # Zeros, exact to the last bit, still have a place on the logarithmic axis.
-        s = np.maximum(s, s[0] * 1e-18)
+        s = np.maximum(s, (s[0] if len(s) and s[0] > 0 else 1.0) * 1e-18)
         style = {"marker": ".", "linestyle": "none", **kwargs}
         self.signal_ = self.ax_.plot(
             index[:rank], s[:rank], **{"color": "#0072B2", "label": "signal", **style}

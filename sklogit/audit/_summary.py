@@ -21,6 +21,7 @@ _IN_REPORT = (
     "noise_std",
     "noise_std_to_hide",
     "n_queries",
+    "n_distinct_queries",
     "n_queries_sufficient",
     "leaked_parameters",
     "observed_fraction",
@@ -41,7 +42,7 @@ def summary_of(report):
     """Tell a report in a few lines."""
     lines = [
         f"rank {report['rank']} ({report['rank_status']}): {report['rank_reason']}.",
-        _MEANING[report["rank_status"]],
+        _meaning(report),
         f"{report['n_queries']} queries, {report['n_outputs']} outputs, "
         f"{report['observed_fraction']:.1%} of the entries observed.",
     ]
@@ -63,6 +64,12 @@ def summary_of(report):
             f"{report['topk_ambiguity']:.2f} of total variation."
         )
     return "\n".join(lines)
+
+
+def _meaning(report):
+    if report["rank"] == 0 and report["rank_status"] in ("exact", "noisy"):
+        return "No direction is seen: nothing leaks through the rank."
+    return _MEANING[report["rank_status"]]
 
 
 def _light(ratio):

@@ -71,7 +71,8 @@ def make_language_logits(
     Raises
     ------
     ValueError
-        If a size is not positive, a scale negative, or the norm unknown.
+        If a size is not positive, a scale negative or infinite, the norm unknown, or
+        the logits would all be the same.
 
     See Also
     --------
@@ -90,6 +91,12 @@ def make_language_logits(
         {} if n_features is None else {"n_features": n_features}
     )
     _check(sizes, {"decay": decay, "logit_std": logit_std}, softcap, norm)
+    if n_queries * n_outputs < 2 or (norm == "layer" and hidden_dim < 2):
+        raise ValueError(
+            "logits must vary: n_queries * n_outputs must be at least 2, and "
+            f"hidden_dim too with norm='layer', got "
+            f"{n_queries}, {n_outputs} and {hidden_dim}."
+        )
     rng = check_random_state(random_state)
     head = rng.standard_normal((n_outputs, hidden_dim)) / np.sqrt(hidden_dim)
     b = rng.standard_normal(n_outputs) if bias else np.zeros(n_outputs)
@@ -141,9 +148,9 @@ def _check(sizes, scales, softcap, norm):
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a positive integer, got {value!r}.")
     for name, value in scales.items():
-        if not isinstance(value, Real) or not value >= 0:
-            raise ValueError(f"{name} must be at least 0, got {value!r}.")
-    if softcap is not None and not softcap > 0:
+        if not isinstance(value, Real) or not 0 <= value < np.inf:
+            raise ValueError(f"{name} must be at least 0 and finite, got {value!r}.")
+    if softcap is not None and not (isinstance(softcap, Real) and softcap > 0):
         raise ValueError(f"softcap must be None or positive, got {softcap!r}.")
     if norm not in _NORMS:
         raise ValueError(f"norm must be one of {_NORMS}, got {norm!r}.")

@@ -164,3 +164,17 @@ def test_spectrum_of_nothing_is_refused(model):
     auditor = LogitLeakageAuditor(random_state=0).fit(answers)
     with pytest.raises(ValueError, match="unidentifiable"):
         SingularValueDisplay.from_estimator(auditor)
+
+
+def test_wrong_exposures_and_heads_are_refused(model):
+    with pytest.raises(TypeError, match="must be LogitExposure, got int for 'one'"):
+        audit_exposures(model.logits, {"one": 1})
+    with pytest.raises(TypeError, match="must be LogitExposure, got str"):
+        audit_exposures(model.logits, ["top 5"])
+    with pytest.raises(ValueError, match="each of the 300 outputs, got 16"):
+        audit_exposures(model.logits, EXPOSURES, model.head.T)
+
+
+def test_one_exposure_needs_no_list(model):
+    (row,) = audit_exposures(model.logits, LogitExposure(decimals=1), model.head)
+    assert row["name"] == "decimals=1"

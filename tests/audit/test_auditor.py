@@ -178,9 +178,72 @@ def test_sufficient_queries_are_about_enough(model):
 
 
 def test_stability_check_can_be_left_out(model):
-    L = np.round(model.logits[:66], 1)
+    L = np.round(model.logits[:73], 1)
     assert audit(L).rank_status_ == "ambiguous"
     assert audit(L, stability_check=False).rank_status_ == "noisy"
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-30, 1e30, 1e100])
+def test_tiny_and_huge_logits_are_not_taken_for_rounded(model, scale):
+    found = audit(model.logits * scale)
+    assert (found.rank_, found.rank_status_) == (64, "exact")
+
+
+def test_decimals_are_found_in_float32_that_was_widened(model):
+    L = np.round(model.logits, 2).astype(np.float32)
+    for X in (L, L.astype(np.float64)):
+        assert audit(X).noise_std_ == pytest.approx(0.01 / 12**0.5)
+
+
+def test_round_off_is_that_of_the_entries_before_centring(model):
+    # A large constant leaves fewer digits to what varies.
+    found = audit(model.logits + 1e6)
+    assert (found.rank_, found.rank_status_) == (64, "exact")
+
+
+def test_asking_again_is_no_new_query(model):
+    # 40 answers five times have rank 39, and the width is 64.
+    assert audit(np.tile(model.logits[:40], (5, 1))).rank_status_ == "saturated"
+    again = audit(np.tile(model.logits, (2, 1)))
+    assert (again.n_queries_, again.n_distinct_queries_) == (400, 200)
+    np.testing.assert_allclose(
+        again.singular_values_, audit(model.logits).singular_values_, atol=1e-10
+    )
+
+
+def test_asking_again_is_seen_across_parts(model):
+    stream = LogitLeakageAuditor(random_state=0).partial_fit(model.logits[:40])
+    for _ in range(3):
+        stream.partial_fit(model.logits[:40])
+    assert stream.rank_status_ == "saturated"
+    assert (stream.n_queries_, stream.n_distinct_queries_) == (160, 40)
+
+
+def test_rounding_of_repeated_outputs_is_not_independent(model):
+    # Its noise is the same in all of them, and looks like one direction more.
+    L = np.round(np.c_[model.logits, model.logits[:, [0] * 200]], 1)
+    found = audit(L)
+    assert found.rank_status_ == "ambiguous"
+    assert "outputs repeat" in found.rank_reason_
+    # Outputs that never vary have no rounding.
+    masked = np.c_[np.round(model.logits, 1), np.full((200, 50), -9.0)]
+    assert audit(masked).rank_status_ == "noisy"
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_noise_of_another_size_than_told_is_not_believed(model, factor):
+    E = 0.05 * np.random.default_rng(0).standard_normal(model.logits.shape)
+    assert audit(model.logits + E, noise_std=0.05).rank_status_ == "noisy"
+    wrong = audit(model.logits + E, noise_std=0.05 * factor)
+    assert wrong.rank_status_ not in SURE
+
+
+def test_same_logits_everywhere_leak_nothing():
+    for X in (np.zeros((20, 30)), np.ones((20, 30)) / 3):
+        found = audit(X)
+        assert found.rank_ == 0
+        assert found.n_queries_sufficient_ is None
+        assert "leaks, and" not in found.summary()
 
 
 # -- missing entries -------------------------------------------------------------------
@@ -440,6 +503,9 @@ def bad(value, at):
         (BAD, {"center": "all"}, "center"),
         (BAD, {"rank": 0}, "rank"),
         (BAD, {"holdout": 1.0}, "holdout"),
+        (BAD, {"noise_std": ("decimals", 400)}, "integer d from -300 to 300"),
+        (BAD * 1e-200, {}, "largest entry between 1e-140 and 1e"),
+        (sparse.csr_array((4, 5)), {"softcap": 3.0}, "got none that is stored"),
     ],
 )
 def test_bad_input_is_refused(X, params, message):
@@ -450,3 +516,27 @@ def test_bad_input_is_refused(X, params, message):
 def test_head_of_another_shape_is_refused(model):
     with pytest.raises(ValueError, match=r"n_outputs=800.*got \(5, 3\)"):
         audit(model.logits).subspace_overlap(np.ones((5, 3)))
+
+
+def test_coordinates_of_another_rank_are_refused(model):
+    found = audit(model.logits)
+    with pytest.raises(ValueError, match="each of the 64 directions, got 3"):
+        found.inverse_transform(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("rank", [0, -1, 2.5, True])
+def test_wrong_rank_is_refused(model, rank):
+    with pytest.raises(ValueError, match="rank must be a positive integer, got"):
+        audit(model.logits).with_rank(rank)
+
+
+def test_callable_is_not_asked_before_parameters_are_checked():
+    def f(X):
+        raise AssertionError("asked")
+
+    with pytest.raises(ValueError, match="center"):
+        audit_callable(f, np.ones((4, 2)), center="all")
+    with pytest.raises(ValueError, match="two inputs at least, got 1"):
+        audit_callable(f, np.ones((1, 2)))
+    with pytest.raises(ValueError, match=r"batch_size must be positive, got 1\.5"):
+        audit_callable(f, np.ones((4, 2)), batch_size=1.5)

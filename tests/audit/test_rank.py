@@ -157,6 +157,10 @@ def test_zeros_have_rank_zero():
         (([np.nan], (3, 4)), {}, "finite"),
         (([1.0] * 4, (3, 5)), {}, "4 values, more than"),
         (([1.0], (3, 5)), {"noise_std": -1.0}, "noise_std must be None or at least 0"),
+        (([1.0], (3, 5)), {"noise_std": np.inf}, "at least 0 and finite, got inf"),
+        (([1.0], (3, 5)), {"eps": -1.0}, "eps must be None or at least 0"),
+        (([1.0], (3, 5)), {"total_energy": np.nan}, "total_energy must be"),
+        (([1.0], (2.5, 3)), {}, "shape must be two integers"),
         (([1.0], (3, 5)), {"method": "elbow"}, "method must be one of"),
         (([1.0], (3, 5)), {"method": "gavish_donoho"}, "needs noise_std, or all"),
     ],
@@ -176,3 +180,29 @@ def test_threshold_needs_one_way_to_tell_the_noise():
     for options in ({}, {"median_sv": 1.0, "noise_std": 1.0, "n": 2}, {"noise_std": 1}):
         with pytest.raises(ValueError, match="needs either"):
             gavish_donoho_threshold(0.5, **options)
+
+
+def test_smooth_fall_into_round_off_is_no_rank():
+    # A soft cap of one direction: each value is a small part of the one before.
+    s = np.maximum(40.0 ** -np.arange(20.0), 1e-16)
+    found = estimate_rank(s, (20, 50))
+    assert found.status == "ambiguous"
+    s[4:] = 1e-16
+    assert estimate_rank(s, (20, 50)).status == "exact"
+
+
+def test_nothing_but_round_off_has_rank_zero():
+    s = np.linspace(2e-15, 1e-16, 20)
+    found = estimate_rank(s, (20, 50), round_off=1e-14)
+    assert (found.rank, found.status) == (0, "exact")
+
+
+def test_exact_zeros_below_the_rank_are_not_divided_by():
+    found = estimate_rank([3.0, 2.0] + [0.0] * 8, (10, 30), method="marchenko_pastur")
+    assert found.rank == 2
+
+
+@pytest.mark.parametrize("options", [{"median_sv": -1.0}, {"noise_std": 1.0, "n": -5}])
+def test_negative_sizes_of_noise_are_refused(options):
+    with pytest.raises(ValueError, match="at least 0 and finite"):
+        gavish_donoho_threshold(0.5, **options)
