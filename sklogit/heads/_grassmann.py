@@ -107,7 +107,7 @@ class GrassmannHead(nn.Module):
         given = self._given_bases(shape)
         dtype = torch.get_default_dtype() if given is None else given.dtype
         self.subspaces = GrassmannParameter(packed(torch.empty(shape, dtype=dtype)))
-        self.reset_parameters()
+        self._set_bases(given)
 
     def _given_bases(self, shape):
         if isinstance(self.init, str):
@@ -120,12 +120,14 @@ class GrassmannHead(nn.Module):
             return None
         return _checked_bases(self.init, shape)
 
-    @torch.no_grad()
     def reset_parameters(self):
         """Set the bases to those of `init`."""
-        shape = tuple(self.subspaces.shape)
-        bases = self._given_bases(shape)
+        self._set_bases(self._given_bases(tuple(self.subspaces.shape)))
+
+    @torch.no_grad()
+    def _set_bases(self, bases):
         if bases is None:
+            shape = tuple(self.subspaces.shape)
             # QR of normal matrices, in double: its Q is that of a uniform subspace.
             dtype, device = torch.float64, self.subspaces.device
             bases = orthonormalize(torch.randn(shape, device=device).to(dtype))
@@ -177,7 +179,8 @@ class GrassmannHead(nn.Module):
         Raises
         ------
         ValueError
-            If X is not finite, or X and y do not fit together.
+            If X is not finite, X and y do not fit together, or a parameter or weight is
+            not allowed.
 
         Examples
         --------
@@ -190,6 +193,7 @@ class GrassmannHead(nn.Module):
         >>> bool(accuracy > 0.98)
         True
         """
+        check_positive("gamma", gamma)
         like = torch.empty(0)
         if isinstance(X, torch.Tensor):
             if X.dtype in (torch.float32, torch.float64):
@@ -199,11 +203,7 @@ class GrassmannHead(nn.Module):
         num_classes = _check_labelled_rows(X, y, num_classes)
         weight = None
         if sample_weight is not None:
-            weight = np.asarray(_as_array(sample_weight), dtype=np.float64)
-            if weight.shape != y.shape or not (weight >= 0).all():
-                raise ValueError(
-                    f"sample_weight must have shape {y.shape} and no negative entry."
-                )
+            weight = _checked_weight(sample_weight, y)
             kept = weight > 0
             X, y, weight = X[kept], y[kept], weight[kept]
         k = _checked_dimension(subspace_dim, X.shape[1])
@@ -249,8 +249,7 @@ class GrassmannHead(nn.Module):
         if self.normalize:
             # In half precision the least norm to divide by would be 0.
             single = torch.promote_types(features.dtype, torch.float32)
-            unit = F.normalize(features.to(single), dim=-1)
-            features = unit.to(self.subspaces.dtype)
+            features = _unit(features.to(single)).to(self.subspaces.dtype)
         columns = self.subspaces.mT.reshape(-1, self.in_features)
         shape = self.num_classes, self.subspace_dim
         return F.linear(features, columns).unflatten(-1, shape)
@@ -302,6 +301,12 @@ class GrassmannHead(nn.Module):
         )
 
 
+def _unit(features):
+    """Divide rows by their norms, also where squares leave the range of numbers."""
+    largest = features.detach().abs().amax(dim=-1, keepdim=True)
+    return F.normalize(features / largest.clamp_min(1.0), dim=-1)
+
+
 def _checked_dimension(subspace_dim, in_features):
     if isinstance(subspace_dim, str) and subspace_dim == "auto":
         subspace_dim = min(_MOST_DIMENSIONS, max(1, in_features // 2))
@@ -321,8 +326,10 @@ def _checked_bases(bases, shape):
             f"init must have shape (num_classes, in_features, subspace_dim) = {shape}, "
             f"got {tuple(bases.shape)}."
         )
-    if not (bases.is_floating_point() and bases.isfinite().all()):
-        raise ValueError("init must be finite real numbers.")
+    if not bases.is_floating_point():
+        raise ValueError(f"init must have a dtype of real numbers, got {bases.dtype}.")
+    if not bases.isfinite().all():
+        raise ValueError("init must be finite, but has NaN or infinite entries.")
     if is_orthonormal(bases):
         return bases
     independent = torch.linalg.matrix_rank(bases.double()) == shape[2]
@@ -357,6 +364,21 @@ def _check_labelled_rows(X, y, num_classes):
         raise ValueError(f"y must be class indices, integers from 0 on, got {y.dtype}.")
     if num_classes is None:
         return int(y.max()) + 1
+    check_sizes(num_classes=num_classes)
     if y.max() >= num_classes:
         raise ValueError(f"y has the class {y.max()}, but num_classes={num_classes}.")
     return num_classes
+
+
+def _checked_weight(sample_weight, y):
+    weight = np.asarray(_as_array(sample_weight), dtype=np.float64)
+    if weight.shape != y.shape:
+        raise ValueError(
+            f"sample_weight must have shape {y.shape}, got {weight.shape}."
+        )
+    if not ((weight >= 0) & (weight < np.inf)).all() or not weight.any():
+        raise ValueError(
+            "sample_weight must be finite, not negative and not zero throughout, got "
+            f"values from {weight.min():.3g} to {weight.max():.3g}."
+        )
+    return weight

@@ -62,6 +62,9 @@ class GrassmannAdamW(MixedOptimizer):
     A gradient of a subspace is of the size of `gamma` of the head: with gamma = 25,
     rates from 0.03 to 0.1 suit backbones whose features are normalised.
 
+    Schedulers that cycle the momentum, such as ``OneCycleLR``, need
+    ``cycle_momentum=False``: AdamW and the subspaces call theirs by different names.
+
     References
     ----------
     .. [1] "Get the Best of Both Worlds: Improving Accuracy and Transferability by

@@ -11,13 +11,10 @@ import math
 import torch
 
 from ..heads._orthonormal import orthonormalize
+from ..subspace._geometry import LARGEST_ANGLE, LARGEST_ERROR_FOR_NEWTON_SCHULZ
 
-# A Newton-Schulz step squares an error; from a larger one it would need several.
-LARGEST_ERROR_FOR_NEWTON_SCHULZ = 1e-3
 # Up to this bound of the squared angles, series are shorter than an eigendecomposition.
 _LARGEST_SQUARE_FOR_SERIES = 1.0
-# Steps of more radians, squared, go round and round: their end says nothing.
-_LARGEST_SQUARE = 1e8
 
 
 def project_tangent(S, D):
@@ -99,8 +96,11 @@ def angle_functions(A, t):
     X = exact * (t * t)
     # The sum of absolute values of a row bounds the eigenvalues.
     bound = float(X.abs().sum(dim=-1).max()) if X.numel() else 0.0
-    if not bound <= _LARGEST_SQUARE:
-        raise FloatingPointError(f"angles of a step reach {math.sqrt(bound):.3g} rad.")
+    if not bound <= LARGEST_ANGLE**2:
+        raise FloatingPointError(
+            f"angles of a step reach {math.sqrt(bound):.3g} rad, at most "
+            f"{LARGEST_ANGLE:.0f} mean something."
+        )
     if bound <= _LARGEST_SQUARE_FOR_SERIES:
         rounding = 0.1 * torch.finfo(A.dtype).eps
         cosine, sinc = _series(X, bound, rounding)
@@ -112,16 +112,15 @@ def angle_functions(A, t):
 
 
 def _series(X, bound, rounding):
-    """Taylor series of cos(sqrt X) and sin(sqrt X) / sqrt X."""
+    """Taylor series of cos(sqrt X) and sin(sqrt X) / sqrt X, from the same powers."""
+    identity = torch.eye(X.shape[-1], dtype=X.dtype, device=X.device)
+    cosine, sinc, power = identity - X / 2, identity - X / 6, X
     degree = 1
     while bound ** (degree + 1) / math.factorial(2 * degree + 2) > rounding:
         degree += 1
-    identity = torch.eye(X.shape[-1], dtype=X.dtype, device=X.device)
-    cosine = identity / math.factorial(2 * degree)
-    sinc = identity / math.factorial(2 * degree + 1)
-    for j in range(degree - 1, -1, -1):
-        cosine = identity / math.factorial(2 * j) - X @ cosine
-        sinc = identity / math.factorial(2 * j + 1) - X @ sinc
+        power = -(power @ X)
+        cosine = torch.add(cosine, power, alpha=-1 / math.factorial(2 * degree))
+        sinc = torch.add(sinc, power, alpha=-1 / math.factorial(2 * degree + 1))
     return cosine, sinc
 
 

@@ -38,7 +38,8 @@ class GrassmannSGD(MixedOptimizer):
         :math:`S(\frac32 I - \frac12 S^\top S)`, in whose place a QR decomposition
         comes if errors exceed 0.001; "qr" is always that one, with signs kept.
     reorth_every : int, default=1
-        Once in so many steps.
+        Once in so many steps. Between them errors grow, fastest where gradients are
+        long within the subspaces; each 8th step saves about an eighth of the time.
     weight_decay : float, default=0.0
         Must be 0: subspaces have no size. A group without tagged parameters may have
         its own.
@@ -70,7 +71,8 @@ class GrassmannSGD(MixedOptimizer):
 
     Step and momentum of each parameter are its state; nothing is shared between
     optimisers. A learning rate that turns subspaces by more than 10 000 radians, or
-    gradients that are not finite, raise ValueError and leave S as it was.
+    gradients that are not finite, raise ValueError before any parameter is moved; the
+    momentum of subspaces is forgotten then.
 
     References
     ----------
@@ -127,6 +129,8 @@ class GrassmannSGD(MixedOptimizer):
             dampening=dampening,
             foreach=foreach,
         )
+        # Schedulers that cycle the momentum, too, look for it here.
+        self.defaults |= {"lr": lr, "momentum": momentum}
 
     def add_param_group(self, param_group):
         """Add parameters; the tagged ones get a group of their own.

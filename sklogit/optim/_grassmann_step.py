@@ -1,5 +1,7 @@
 """A step of momentum SGD on stacks of subspaces, in place."""
 
+import math
+
 import torch
 
 from ..heads._orthonormal import orthonormalize
@@ -10,86 +12,93 @@ from ._grassmann_geometry import (
 )
 
 # Numbers of one of the four arrays of a block: on a CPU blocks stay in its cache.
-_BLOCK_ENTRIES = 1 << 18
+_BLOCK_ENTRIES = 1 << 17
+# Squares of longer normal parts, in radians, would cancel with a loss of digits.
+_LARGEST_SQUARE_TO_FOLD = 4.0
 
 
-def grassmann_step(S, D, M, first, lr, settings, reorthogonalize):
-    r"""Move subspaces, and their momentum, in place.
+def prepare_step(S, D, M, first, lr, settings, reorthogonalize):
+    r"""Take up the gradient, and find where the step leads.
 
-    .. math:: M \leftarrow \mu M + (1 - \delta) (D - S S^\top D), \qquad
-        (S, M) \leftarrow \mathrm{geodesic}(S, M, -\mathrm{lr})
+    .. math:: M \leftarrow \mu M + (1 - \delta) D, \quad G = M - S S^\top M, \quad
+        (S, M) \leftarrow \mathrm{geodesic}(S, G, -\mathrm{lr})
+
+    With the momentum tangent, as the last step left it, that is the step of
+    :class:`GrassmannSGD`. G is not computed: S and M move by linear combinations of the
+    old ones, whose k x k coefficients hold the projection. That saves a pass.
 
     Bases are orthonormalised at the start of the step rather than after it: there a
-    Newton-Schulz step costs no further pass, only a factor of a k x k matrix. The
-    projection must know of it, though: with :math:`S^\top S = I + E` the part of D
-    within the subspace is :math:`S (I - E) S^\top D` up to the square of E. Without E,
-    errors of S and normal parts of M feed each other, by momentum faster than either
-    is removed.
+    Newton-Schulz step costs no further pass either. The projection must know of it,
+    though: with :math:`S^\top S = I + E` the part of M within the subspace is
+    :math:`S (I - E) S^\top M` up to the square of E. Without E, errors of S and normal
+    parts of M feed each other, by momentum faster than either is removed.
 
     Parameters
     ----------
     S : Tensor of shape (m, n, k)
-        Orthonormal bases.
+        Orthonormal bases; left as they are, unless they have to be mended by QR.
     D : Tensor of shape (m, n, k)
         Euclidean gradients.
-    M : Tensor of shape (m, n, k) or None
-        Momentum, tangent at S; None for none.
+    M : Tensor of shape (m, n, k)
+        Momentum, tangent at S; changed in place.
     first : bool
         Whether M has no values yet.
     lr : float
         Learning rate; negative to maximise.
     settings : dict
-        "momentum", "dampening" and "reorth_every".
+        "momentum" and "dampening".
     reorthogonalize : {"polar", "qr"} or None
         What to do about rounding errors of this step.
+
+    Returns
+    -------
+    tuple of 4 Tensor of shape (m, k, k)
+        Coefficients for `move`.
 
     Raises
     ------
     FloatingPointError
-        If gradients or angles are not finite; subspaces are left as they were.
+        If bases, gradients or angles are not finite, or angles mean nothing.
     """
-    keep = M is not None
-    if not keep:
-        M, first = torch.empty_like(S), True
-    A, E = _take_gradient(S, D, M, first, settings, reorthogonalize)
-    cosine, sine_over, sine_times = angle_functions(A, -lr)
-    on_basis = cosine if E is None else cosine - 0.5 * (E @ cosine)
-    _move(S, M, on_basis, cosine, sine_over, sine_times, keep)
+    if not len(S):
+        return (S.new_empty(0, S.shape[2], S.shape[2]),) * 4
+    grams, within, errors = [], [], []
+    for s, d, m in _blocks(S, D, M):
+        E = _errors(s, reorthogonalize)
+        if first:
+            m.copy_(d)
+        else:
+            m.mul_(settings["momentum"]).add_(d, alpha=1.0 - settings["dampening"])
+        gram, P = _projected(s, m, E, lr)
+        grams.append(gram)
+        within.append(P)
+        errors.append(E)
+    cosine, sine_over, sine_times = angle_functions(torch.cat(grams), -lr)
+    P = torch.cat(within)
+    on_basis = cosine
+    if reorthogonalize == "polar":
+        on_basis = cosine - 0.5 * (torch.cat(errors) @ cosine)
+    return on_basis - P @ sine_over, sine_over, cosine, P @ cosine + sine_times
 
 
-def _take_gradient(S, D, M, first, settings, reorthogonalize):
-    r"""Add the projected gradient to the momentum, and look for errors of the bases.
+def _projected(s, m, E, lr):
+    r"""Gram matrices of the tangent part of the momentum, and the part within S.
 
     Returns
     -------
-    A : Tensor of shape (m, k, k)
-        Gram matrices of the momentum.
-    E : Tensor of shape (m, k, k) or None
-        What a Newton-Schulz step has to remove, :math:`S^\top S - I`.
+    gram : Tensor of shape (m, k, k)
+        :math:`G^\top G`.
+    P : Tensor of shape (m, k, k)
+        The coefficients in :math:`G = M - S P`.
     """
-    grams, errors = [], []
-    weight = 1.0 - settings["dampening"]
-    # Between corrections, parts of the momentum within the subspace grow too.
-    tidy = reorthogonalize and settings["reorth_every"] > 1 and not first
-    for s, d, m in _blocks(S, D, M):
-        E = _errors(s, reorthogonalize)
-        inner = d @ s.mT  # of transposes: their rows are long
-        if not torch.isfinite(inner.sum()):
-            raise FloatingPointError("the gradient is not finite.")
-        if E is not None:
-            inner = inner - inner @ E
-            errors.append(E)
-        if tidy:
-            m.baddbmm_(m @ s.mT, s, alpha=-1)
-        if first:
-            torch.baddbmm(d, inner, s, alpha=-1, out=m)
-        else:
-            m.mul_(settings["momentum"]).add_(d, alpha=weight)
-            m.baddbmm_(inner, s, alpha=-weight)
-        grams.append(m @ m.mT)
-    if not grams:
-        return S.new_empty(0, S.shape[2], S.shape[2]), None
-    return torch.cat(grams), torch.cat(errors) if errors else None
+    inner = s @ m.mT  # of transposes: their rows are long
+    if not torch.isfinite(inner.sum()):
+        raise FloatingPointError("the gradient is not finite.")
+    P = inner if E is None else inner - E @ inner
+    if not lr * lr * float(inner.abs().max()) ** 2 <= _LARGEST_SQUARE_TO_FOLD:
+        m.baddbmm_(P.mT, s, alpha=-1)
+        return m @ m.mT, torch.zeros_like(P)
+    return torch.baddbmm(m @ m.mT, inner.mT, P, alpha=-1), P
 
 
 def _errors(s, reorthogonalize):
@@ -98,33 +107,44 @@ def _errors(s, reorthogonalize):
         return None
     if reorthogonalize == "polar":
         E = deviation(s.mT)
-        if float(E.abs().max()) <= LARGEST_ERROR_FOR_NEWTON_SCHULZ:
+        size = float(E.abs().max())
+        if size <= LARGEST_ERROR_FOR_NEWTON_SCHULZ:
             return E
+        if not size < math.inf:
+            raise FloatingPointError("a basis is not finite.")
     s.copy_(orthonormalize(s.mT).mT)
-    return (
-        torch.zeros_like(s[:, :, : s.shape[1]]) if reorthogonalize == "polar" else None
-    )
+    return torch.zeros_like(s[:, :, : s.shape[1]])
 
 
-def _move(S, M, on_basis, cosine, sine_over, sine_times, keep):
-    """S, M <- S on_basis + M sine_over, M cosine - S sine_times."""
-    on_basis = on_basis.mT  # the others are symmetric
-    start = 0
-    for s, m in _blocks(S, M):
-        part = slice(start, start + len(s))
-        moved = on_basis[part] @ s
-        moved.baddbmm_(sine_over[part], m)
+def move(S, M, coefficients, keep):
+    r"""Set S and M to their combinations :math:`S a + M b` and :math:`M c - S d`.
+
+    Parameters
+    ----------
+    S, M : Tensor of shape (m, n, k)
+        Bases and momentum; changed in place.
+    coefficients : tuple of 4 Tensor of shape (m, k, k)
+        The matrices a, b, c and d.
+    keep : bool
+        Whether M is needed afterwards.
+    """
+    size = _block_size(S)
+    rows = zip(*(matrix.mT.split(size) for matrix in coefficients))
+    for (s, m), (a, b, c, d) in zip(_blocks(S, M), rows):
+        moved = (a @ s).baddbmm_(b, m)
         if keep:
-            carried = cosine[part] @ m
-            m.copy_(carried.baddbmm_(sine_times[part], s, alpha=-1))
+            m.copy_((c @ m).baddbmm_(d, s, alpha=-1))
         s.copy_(moved)
-        start += len(s)
 
 
 def _blocks(*stacks):
     """Transposes of a few matrices at a time, of each stack."""
-    m, n, k = stacks[0].shape
-    size = max(1, m)
-    if stacks[0].device.type == "cpu":
-        size = max(1, _BLOCK_ENTRIES // max(1, n * k))
+    size = _block_size(stacks[0])
     return zip(*(stack.mT.split(size) for stack in stacks))
+
+
+def _block_size(stack):
+    m, n, k = stack.shape
+    if stack.device.type != "cpu":
+        return max(1, m)
+    return max(1, _BLOCK_ENTRIES // max(1, n * k))

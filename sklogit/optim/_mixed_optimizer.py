@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from ..heads._orthonormal import orthonormality_error
 from ._grassmann_geometry import LARGEST_ERROR_FOR_NEWTON_SCHULZ
-from ._grassmann_step import grassmann_step
+from ._grassmann_step import move, prepare_step
 
 _REORTHOGONALIZE = ("polar", "qr", None)
 _DTYPES = (torch.float32, torch.float64)
@@ -154,21 +154,30 @@ class MixedOptimizer(Optimizer):
             parameter = entry[1] if isinstance(entry, tuple) else entry
             on_manifold = manifold == "grassmann" or is_grassmann(parameter)
             (tagged if on_manifold else others).append(entry)
+            if on_manifold:
+                _check_bases(parameter)
+        defaults = self._other_optimizer().defaults
+        if tagged:
+            if manifold == "grassmann" and grassmann_lr is None:
+                grassmann_lr = settings.get("lr")
+            own = self._settings_of_bases(settings, grassmann_lr, defaults)
         if others:
-            defaults = self._other_optimizer().defaults
             self._append(others, None, {**defaults, **settings})
-        if not tagged:
-            return
-        known = self._grassmann_defaults
-        if manifold == "grassmann" and grassmann_lr is None:
-            grassmann_lr = settings.get("lr")
-        own = {**known, **{k: settings[k] for k in known if k in settings}}
-        own["lr"] = known["lr"] if grassmann_lr is None else grassmann_lr
+        if tagged:
+            self._append(tagged, "grassmann", own)
+
+    def _settings_of_bases(self, settings, lr, of_others):
+        """Those of a group that bases know, and those that nobody knows."""
         self._check_refused(settings)
+        known = self._grassmann_defaults
+        kept = {
+            name: value
+            for name, value in settings.items()
+            if name in known or name not in of_others
+        }
+        own = {**known, **kept, "lr": known["lr"] if lr is None else lr}
         check_grassmann_group(own)
-        self._append(tagged, "grassmann", own)
-        for parameter in self.param_groups[-1]["params"]:
-            _check_bases(parameter)
+        return own
 
     def _append(self, entries, manifold, settings):
         group = {"params": entries, "manifold": manifold, **settings}
@@ -218,53 +227,71 @@ class MixedOptimizer(Optimizer):
         ------
         ValueError
             If gradients are sparse, or a step is so long that its angles mean nothing;
-            the parameters stay as they were.
+            all parameters stay as they were, the momentum of bases is forgotten.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self._groups("grassmann"):
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._move(parameter, group)
+        found = [
+            (parameter, group)
+            for group in self._groups("grassmann")
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        if any(parameter.grad.is_sparse for parameter, _ in found):
+            raise ValueError(f"{type(self).__name__} takes no sparse gradients.")
+        # All of them before any moves: one without a valid step holds up the others.
+        steps = [self._prepared(parameter, group) for parameter, group in found]
+        for step in steps:
+            self._move(*step)
         if self._groups(None):
             self._other_optimizer().step()
         return loss
 
-    def _move(self, parameter, group):
-        if parameter.grad.is_sparse:
-            raise ValueError(f"{type(self).__name__} takes no sparse gradients.")
+    def _prepared(self, parameter, group):
+        """Add the gradient to the momentum, and find what `_move` needs."""
         state = self.state[parameter]
-        step = state.get("step", 0) + 1
-        S, D = _as_stack(parameter.detach()), _as_stack(parameter.grad)
         M = state.get("momentum_buffer")
         first = M is None
-        if group["momentum"] and first:
-            M = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+        if first:
+            M = torch.empty_like(parameter, memory_format=torch.preserve_format)
+        stacks = [_as_stack(v) for v in (parameter.detach(), parameter.grad, M)]
+        lr = float(group["lr"])
+        due = (state.get("step", 0) + 1) % group["reorth_every"] == 0
+        how = group["reorthogonalize"] if due else None
         try:
-            grassmann_step(
-                S,
-                D,
-                None if M is None else _as_stack(M),
-                first,
-                float(group["lr"]) * (-1 if group["maximize"] else 1),
-                group,
-                group["reorthogonalize"] if step % group["reorth_every"] == 0 else None,
+            coefficients = prepare_step(
+                *stacks, first, -lr if group["maximize"] else lr, group, how
             )
         except FloatingPointError as error:
+            self._forget_momentum()
             raise ValueError(
-                f"lr={float(group['lr']):.3g} of the bases of subspaces is too large: "
-                f"{error}"
+                f"Bases of subspaces cannot take a step with lr={lr:.3g}: {error}"
             ) from error
-        state["step"] = step
-        if M is not None:
-            state["momentum_buffer"] = M
+        return parameter, stacks[0], M, stacks[2], coefficients, bool(group["momentum"])
+
+    def _move(self, parameter, S, momentum, M, coefficients, keep):
+        keep = keep or "momentum_buffer" in self.state[parameter]
+        move(S, M, coefficients, keep)
+        state = self.state[parameter]
+        state["step"] = state.get("step", 0) + 1
+        if keep:
+            state["momentum_buffer"] = momentum
+        for values, stack in ((parameter.detach(), S), (momentum, M)):
+            if values.data_ptr() != stack.data_ptr():  # leading axes did not merge
+                values.copy_(stack.view_as(values))
+
+    def _forget_momentum(self):
+        """Drop it where it may hold a gradient that no step was taken with."""
+        for group in self._groups("grassmann"):
+            for parameter in group["params"]:
+                self.state[parameter].pop("momentum_buffer", None)
 
 
 def _as_stack(values):
-    """View of shape (m, n, k)."""
-    return values.view(-1, *values.shape[-2:]) if values.ndim != 3 else values
+    """Values of shape (m, n, k); a view where leading axes can be merged."""
+    return values.reshape(-1, *values.shape[-2:]) if values.ndim != 3 else values
 
 
 def _check_optimizer(optimizer):

@@ -90,13 +90,13 @@ class GrassmannDescent:
         Raises
         ------
         FloatingPointError
-            If the step is so long that numbers overflow.
+            If the step is so long that its end means nothing, or numbers overflow.
         """
         loss, D = cross_entropy(batch.unit(), batch.y, batch.weight, self.S, self.gamma)
         M = project_tangent(self.S, D)
         if self.M is not None and self.momentum:
             M = self.momentum * self.M + M
-        with np.errstate(over="ignore", invalid="ignore"):  # polar_step tells
+        with np.errstate(over="ignore", invalid="ignore"):  # geodesic tells
             S, M = geodesic(self.S, M, -learning_rate)
             S = polar_step(S)
         self.S, self.M = S, M

@@ -10,7 +10,9 @@ the transpose of a stack of bases is one matrix without a copy.
 import numpy as np
 
 # A Newton-Schulz step squares an error; from a larger one it would need several.
-_LARGEST_ERROR_FOR_NEWTON_SCHULZ = 1e-3
+LARGEST_ERROR_FOR_NEWTON_SCHULZ = 1e-3
+# Steps of more radians go round and round: their end says nothing.
+LARGEST_ANGLE = 1e4
 
 
 def project_tangent(S, D):
@@ -64,11 +66,24 @@ def geodesic(S, M, t):
         Bases of the subspaces that are reached, orthonormal to rounding.
     M_new : ndarray of shape (..., n, k)
         Directions at the end.
+
+    Raises
+    ------
+    FloatingPointError
+        If angles are not finite, or above 10 000 radians.
     """
     A = (M.mT @ M).astype(np.float64)
+    if not np.isfinite(A).all():
+        raise FloatingPointError("the direction of a step is not finite.")
     squares, V = np.linalg.eigh(A)
     s = np.sqrt(np.maximum(squares, 0.0))  # rounding makes small negative ones
     angle = t * s
+    largest = np.abs(angle).max(initial=0.0)
+    if largest > LARGEST_ANGLE:
+        raise FloatingPointError(
+            f"angles of a step reach {largest:.3g} rad, at most {LARGEST_ANGLE:.0f} "
+            "mean something."
+        )
     sine = np.sin(angle)
     functions = np.stack([np.cos(angle), t * np.sinc(angle / np.pi), s * sine])
     cosine, sine_over, sine_times = (
@@ -106,7 +121,7 @@ def polar_step(S):
     """
     error = _deviation(S)
     size = np.abs(error).max(axis=(-2, -1))
-    if (size <= _LARGEST_ERROR_FOR_NEWTON_SCHULZ).all():
+    if (size <= LARGEST_ERROR_FOR_NEWTON_SCHULZ).all():
         return (S.mT - 0.5 * (error @ S.mT)).mT
     if not np.isfinite(size).all():
         raise FloatingPointError("a basis of a subspace is not finite.")

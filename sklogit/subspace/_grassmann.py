@@ -128,8 +128,8 @@ class GrassmannClassifier(
 
     Steps are exact geodesics, so that no step size breaks the bases; a
     `learning_rate_init` that is too large leaves a loss above that of the start, which
-    a warning tells. `gamma` times `learning_rate_init` sets the step. `predict_proba`
-    is *not* calibrated.
+    a warning tells, or turns subspaces round and round, which is an error. `gamma`
+    times `learning_rate_init` sets the step. `predict_proba` is *not* calibrated.
 
     References
     ----------
@@ -245,7 +245,7 @@ class GrassmannClassifier(
         ValueError
             If there is only one class, or one without weight; if `n_components` is not
             less than the number of features; if a value is not finite or a weight
-            negative; or if steps are so long that numbers overflow.
+            negative; or if a step turns a subspace by more than 10 000 radians.
         KeyboardInterrupt
             On Ctrl-C; the classifier then has the subspaces reached until then.
         """

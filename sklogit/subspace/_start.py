@@ -41,6 +41,34 @@ def random_subspaces(n_classes, n, k, random_state):
     return orthonormalize(random_state.standard_normal((n_classes, n, k)))
 
 
+def given_array(init):
+    """Make an array of the bases that the user gives.
+
+    Parameters
+    ----------
+    init : array-like
+        Bases.
+
+    Returns
+    -------
+    ndarray
+        The array, of any shape, float64.
+
+    Raises
+    ------
+    ValueError
+        If it is no array of real numbers.
+    """
+    try:
+        S = np.asarray(init)
+        if S.dtype.kind in "biuf":
+            return S.astype(np.float64)
+        found = f"the dtype {S.dtype}"
+    except ValueError:  # of ragged lists
+        found = "lists of unequal lengths"
+    raise ValueError(f"init must be an array of real numbers, got {found}.")
+
+
 def given_subspaces(init, shape):
     """Check bases that the user gives.
 
@@ -60,10 +88,10 @@ def given_subspaces(init, shape):
     Raises
     ------
     ValueError
-        If they have another shape, are not finite, or have columns that depend on each
-        other.
+        If they are no real numbers, have another shape, are not finite, or have columns
+        that depend on each other.
     """
-    S = np.asarray(init, dtype=np.float64)
+    S = given_array(init)
     if S.shape != shape:
         raise ValueError(
             f"init must have the shape {shape} (n_classes, n_features, n_components), "

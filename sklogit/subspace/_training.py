@@ -12,7 +12,12 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ._descent import EarlyStopping, GrassmannDescent, LabelledRows, descend
 from ._logits import row_lengths
-from ._start import given_subspaces, principal_subspaces, random_subspaces
+from ._start import (
+    given_array,
+    given_subspaces,
+    principal_subspaces,
+    random_subspaces,
+)
 
 _MOST_COMPONENTS = 8
 # The loss of an epoch is a mean on the way: a rise by less may be rounding or chance.
@@ -36,7 +41,7 @@ class SubspaceTraining(CallbackSupportMixin):
         check_classification_targets(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
         return X, y, sample_weight
 
@@ -62,7 +67,7 @@ class SubspaceTraining(CallbackSupportMixin):
                 "X has 1 feature(s), and without an intercept one direction only: set "
                 "fit_intercept=True."
             )
-        given = np.shape(self.init)  # () for a name
+        given = () if isinstance(self.init, str) else given_array(self.init).shape
         if self.n_components == "auto" and len(given) == 3 and 0 < given[2] < n:
             return given[2]
         if self.n_components == "auto":
@@ -94,6 +99,8 @@ class SubspaceTraining(CallbackSupportMixin):
 
     def _weighted_rows(self, X, indices, weight, classes, go_on, complete=False):
         """Multiply the weights by those of the classes; drop rows of weight zero."""
+        if weight is not None:  # only ratios count, and sums must not overflow
+            weight = weight / (weight.max() or 1.0)
         if self.class_weight is not None:
             with np.errstate(divide="ignore"):  # a class without weight
                 of_class = compute_class_weight(
@@ -110,7 +117,9 @@ class SubspaceTraining(CallbackSupportMixin):
             own = of_class[indices]
             if weight is not None:  # infinity is of a class of weights zero
                 own = np.multiply(weight, own, out=np.zeros_like(own), where=weight > 0)
-            weight = own.astype(X.dtype)
+            weight = own / (own.max() or 1.0)
+        if weight is not None:
+            weight = weight.astype(X.dtype)
         constant = self.intercept_scaling_ if go_on else self._constant(X, weight)
         rows = LabelledRows(X, indices, weight, constant)
         if weight is None:
@@ -271,5 +280,5 @@ def check_number_of_classes(classes):
     if len(classes) < 2:
         raise ValueError(
             "GrassmannClassifier needs samples of at least 2 classes, but the data "
-            f"contains only one class: {classes[0]!r}."
+            f"contains only one class: {classes.tolist()[0]!r}."
         )

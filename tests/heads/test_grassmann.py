@@ -349,3 +349,41 @@ def test_parameters_that_are_not_allowed_are_refused(kwargs, message):
 def test_features_that_are_not_allowed_are_refused(X, y, kwargs, message):
     with pytest.raises(ValueError, match=message):
         GrassmannHead.from_features(X, y, **{"subspace_dim": 2} | kwargs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_logits_of_features_whose_squares_overflow_are_those_of_their_directions(dtype):
+    head, h = GrassmannHead(16, 4, 3), torch.randn(5, 16)
+    long = (1e30 * h).to(dtype).requires_grad_()
+    logits = head(long)
+    tol = 1e-4 if dtype == torch.float32 else 0.5
+    torch.testing.assert_close(logits, head(h), rtol=0, atol=tol)
+    logits.sum().backward()
+    assert long.grad.isfinite().all()
+    assert head.subspaces.grad.abs().max() > 0.1
+
+
+def test_bases_that_are_replaced_are_told_once():
+    with pytest.warns(UserWarning, match="orthonormal") as record:
+        GrassmannHead(4, 2, 2, init=torch.randn(2, 4, 2))
+    assert len(record) == 1
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"sample_weight": [1, 1, 1, np.inf]}, "sample_weight.*inf"),
+        ({"sample_weight": [0, 0, 0, 0]}, "sample_weight.*zero"),
+        ({"sample_weight": [1, 1]}, r"sample_weight.*\(4,\), got \(2,\)"),
+        ({"num_classes": 2.5}, "num_classes.*2.5"),
+        ({"gamma": -1}, "gamma"),
+    ],
+)
+def test_from_features_names_what_is_not_allowed(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        GrassmannHead.from_features(torch.randn(4, 9), [0, 1, 0, 1], **kwargs)
+
+
+def test_init_of_integers_is_named():
+    with pytest.raises(ValueError, match=r"init.*int64"):
+        GrassmannHead(4, 2, 2, init=torch.ones(2, 4, 2, dtype=torch.int64))

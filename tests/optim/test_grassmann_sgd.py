@@ -191,6 +191,34 @@ def test_blocks_of_a_large_stack_are_all_moved(monkeypatch):
     torch.testing.assert_close(*ends, rtol=0, atol=1e-14)
 
 
+def test_gradients_long_within_the_subspace_take_the_steps_of_the_definition():
+    # Beyond a bound they are projected rather than folded into coefficients.
+    expected = bases(4, 9, 3)
+    S, M = GrassmannParameter(expected.clone()), None
+    optimizer = GrassmannSGD([S], lr=0.1)
+    for size in (3.0, 300.0, 3.0):
+        D = torch.randn(4, 9, 3, dtype=torch.float64) + size * expected
+        S.grad = D.clone()
+        optimizer.step()
+        G = project_tangent(expected, D)
+        expected, M = geodesic(expected, G if M is None else 0.9 * M + G, -0.1)
+    torch.testing.assert_close(S.detach(), expected, rtol=0, atol=1e-12)
+
+
+def test_leading_axes_need_not_merge():
+    start = bases(3, 2, 7, 2).transpose(0, 1)
+    S, merged = GrassmannParameter(start), GrassmannParameter(start.contiguous())
+    assert not start.is_contiguous()
+    D = torch.randn(3, 2, 7, 2, dtype=torch.float64).transpose(0, 1)
+    S.grad, merged.grad = D, D.clone()
+    optimizers = [GrassmannSGD([one], lr=0.1) for one in (S, merged)]
+    for _ in range(3):
+        for optimizer in optimizers:
+            optimizer.step()
+    torch.testing.assert_close(S, merged, rtol=0, atol=1e-14)
+    assert error(S.detach()) < 1e-13
+
+
 # -- staying on the manifold -----------------------------------------------------------
 
 
@@ -372,6 +400,31 @@ def test_schedulers_scale_all_groups():
     assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([0.05, 0.05])
 
 
+def test_schedulers_may_cycle_the_momentum():
+    model = nn.Sequential(nn.Linear(6, 5), GrassmannHead(5, 3, 2))
+    optimizer = GrassmannSGD(model.parameters())
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, 10)
+    optimizer.step()
+    scheduler.step()
+    first, second = ((g["lr"], g["momentum"]) for g in optimizer.param_groups)
+    assert first == second
+    assert 0.85 < first[1] < 0.95
+
+
+def test_entries_of_groups_that_are_for_others_are_kept():
+    S, weight = GrassmannParameter(bases(6, 2)), nn.Parameter(torch.ones(2))
+    optimizer = GrassmannSGD([{"params": [weight, S], "tag": "head"}])
+    assert [g["tag"] for g in optimizer.param_groups] == ["head", "head"]
+
+
+def test_a_group_that_is_refused_is_not_added():
+    optimizer = GrassmannSGD([GrassmannParameter(bases(6, 2))])
+    bad = nn.Parameter(torch.ones(2)), GrassmannParameter(torch.ones(4, 2))
+    with pytest.raises(ValueError, match="orthonormal"):
+        optimizer.add_param_group({"params": bad})
+    assert len(optimizer.param_groups) == 1
+
+
 def test_two_optimisers_share_nothing():
     problem, other = Rayleigh(), Rayleigh()
     alone = GrassmannParameter(problem.S.detach().clone())
@@ -438,6 +491,19 @@ def test_sparse_gradients_are_refused():
         GrassmannSGD([S]).step()
 
 
+def test_sparse_gradients_of_one_leave_the_momentum_of_another():
+    both = [GrassmannParameter(bases(6, 2)) for _ in range(2)]
+    optimizer = GrassmannSGD(both)
+    for S in both:
+        S.grad = torch.randn_like(S)
+    optimizer.step()
+    before = optimizer.state[both[0]]["momentum_buffer"].clone()
+    both[1].grad = torch.zeros(6, 2, dtype=torch.float64).to_sparse()
+    with pytest.raises(ValueError, match="sparse"):
+        optimizer.step()
+    assert torch.equal(optimizer.state[both[0]]["momentum_buffer"], before)
+
+
 @pytest.mark.parametrize("value", [1e30, float("inf"), float("nan")])
 def test_a_step_without_meaning_names_lr_and_moves_nothing(value):
     weight = nn.Parameter(torch.ones(2))
@@ -461,3 +527,45 @@ def test_a_huge_learning_rate_keeps_bases_orthonormal():
     problem = Rayleigh(dtype=torch.float32)
     problem.train(GrassmannSGD([problem.S], lr=50.0), 20)
     assert error(problem.S.detach()) < 1e-5
+
+
+def test_no_parameter_moves_if_one_cannot():
+    both = [GrassmannParameter(bases(6, 2)) for _ in range(2)]
+    starts = [S.detach().clone() for S in both]
+    optimizer = GrassmannSGD(both, lr=0.1)
+    both[0].grad, both[1].grad = (
+        torch.randn_like(both[0]),
+        1e9 * torch.randn(6, 2).double(),
+    )
+    with pytest.raises(ValueError, match=r"lr=0.1.*at most 10000"):
+        optimizer.step()
+    assert all(torch.equal(S, start) for S, start in zip(both, starts))
+    assert not any("step" in optimizer.state[S] for S in both)
+
+
+def test_a_step_that_was_refused_leaves_nothing_in_the_momentum():
+    S, other = (GrassmannParameter(bases(6, 2)) for _ in range(2))
+    D = torch.randn_like(S)
+    with torch.no_grad():
+        other.copy_(S)
+    optimizer, fresh = GrassmannSGD([S], lr=0.1), GrassmannSGD([other], lr=0.1)
+    for factor in (0.0, 1e9):
+        S.grad = factor * D
+        if factor:
+            with pytest.raises(ValueError, match="rad"):
+                optimizer.step()
+        else:
+            optimizer.step()
+    S.grad, other.grad = D, D
+    optimizer.step()
+    fresh.step()
+    torch.testing.assert_close(S.detach(), other.detach(), rtol=0, atol=1e-14)
+
+
+def test_bases_that_are_not_finite_are_named():
+    S = GrassmannParameter(bases(6, 2))
+    optimizer = GrassmannSGD([S])
+    S.data[0, 0] = torch.nan
+    S.grad = torch.zeros_like(S)
+    with pytest.raises(ValueError, match="basis is not finite"):
+        optimizer.step()

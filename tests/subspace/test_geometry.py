@@ -143,6 +143,14 @@ def test_one_dimension_is_a_great_circle():
     np.testing.assert_allclose(S_new, expected, atol=1e-14)
 
 
+@pytest.mark.parametrize(("t", "message"), [(1e5, "10000"), (np.nan, "finite")])
+def test_angles_without_meaning_are_refused(t, message):
+    S = np.eye(4, 2)
+    M = np.eye(4, 2, k=-2) * (t if np.isnan(t) else 1.0)
+    with pytest.raises(FloatingPointError, match=message):
+        geodesic(S, M, 1.0 if np.isnan(t) else -t)
+
+
 def test_leading_axes_are_independent():
     S = subspaces(stack=(2, 3))
     M = tangents(S)

@@ -503,7 +503,17 @@ def test_constant_steps_end_with_the_loss_or_warn(iris):
     assert record[0].filename == __file__
 
 
-@pytest.mark.parametrize("rate", [1e2, 1e8, 1e300])
+@pytest.mark.parametrize("rate", [1e8, 1e300])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_steps_that_go_round_and_round_are_refused(digits, rate, dtype):
+    X, y, *_ = digits
+    clf = classifier(4, max_iter=5, learning_rate_init=rate)
+    with pytest.raises(ValueError, match=r"learning_rate_init=.*rad, at most 10000"):
+        clf.fit(X.astype(dtype), y)
+    assert not hasattr(clf, "subspaces_")
+
+
+@pytest.mark.parametrize("rate", [1e1, 1e2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_steps_too_long_leave_numbers_and_a_warning(digits, rate, dtype):
     X, y, X_test, _ = digits
@@ -609,3 +619,29 @@ def test_works_behind_a_scaler_and_is_cloned_unfitted(iris):
     model = make_pipeline(StandardScaler(), classifier(1))
     assert cross_val_score(model, X, y).mean() > 0.9
     assert not hasattr(clone(classifier().fit(X, y)), "subspaces_")
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e308])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_only_ratios_of_weights_count(digits, scale, dtype):
+    X, y, *_ = digits
+    X, weight = X[:200].astype(dtype), np.ones(200)
+    fits = [
+        classifier(2, max_iter=2).fit(X, y[:200], sample_weight=w)
+        for w in (weight, scale * weight)
+    ]
+    np.testing.assert_array_equal(fits[0].subspaces_, fits[1].subspaces_)
+
+
+@pytest.mark.parametrize(
+    ("init", "found"),
+    [
+        ([[1.0], [1.0, 2.0]], "unequal lengths"),
+        ([["a"]], "<U1"),
+        (1j * np.ones((10, 65, 2)), "complex128"),
+    ],
+)
+def test_init_that_is_no_array_of_numbers_is_named(digits, init, found):
+    X, y, *_ = digits
+    with pytest.raises(ValueError, match=f"init must be .*{found}"):
+        classifier(2, init=init).fit(X, y)
