@@ -36,12 +36,29 @@ def make_backbone(backbone, hidden_layer_sizes, shape):
         return deepcopy(backbone)
     if backbone is not None:
         return backbone
-    for size in hidden_layer_sizes:
-        if not isinstance(size, Integral) or size < 1:
-            raise ValueError(
-                f"hidden_layer_sizes must be integers >= 1, got {hidden_layer_sizes!r}."
-            )
+    check_hidden_layer_sizes(hidden_layer_sizes)
     return partial(_perceptron, (prod(shape[1:]), *hidden_layer_sizes))
+
+
+def check_hidden_layer_sizes(sizes):
+    """Raise an error if layers cannot have such sizes.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        The sizes.
+
+    Raises
+    ------
+    ValueError
+        If a size is no integer >= 1.
+    """
+    for size in sizes:
+        # True is an integer of Python, but no size to torch.
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise ValueError(
+                f"hidden_layer_sizes must be integers >= 1, got {sizes!r}."
+            )
 
 
 def _perceptron(sizes):

@@ -14,6 +14,7 @@ from ..neural import LogitClassifier
 from ..neural._composition import batch_loss
 from ..neural._net import is_dict, split_weight
 from ..optim._aligned_gradients import combined, gradient_pair
+from ._student_training import StudentTrainingMixin
 
 RECORDED = ("ce_loss", "logit_loss", "conflict_rate", "head_conflict_rate")
 _NO_HEAD = nn.Identity()  # of logits that are there already
@@ -65,7 +66,7 @@ class Recipe:
         return lr * self.lr_gamma ** sum(epoch >= start for start in self.milestones)
 
 
-class DistillationNet(LogitClassifier):
+class DistillationNet(StudentTrainingMixin, LogitClassifier):
     """`LogitClassifier` whose batches bring the logits of a teacher.
 
     They are the entry "teacher_logits" of the data, which are a dict; weights have the
@@ -158,6 +159,7 @@ class DistillationNet(LogitClassifier):
             loss.backward()
         else:
             loss = self._distill(features, y, X)
+        self.check_converges(loss.item())
         return {"loss": loss, "y_pred": features}
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
@@ -186,13 +188,7 @@ class DistillationNet(LogitClassifier):
 
     def _rows(self, features, y, X):
         """Flatten positions to rows: features, class indices, and weights or None."""
-        target = to_tensor(y, device=self.device)
-        if features.shape[:-1] != target.shape:
-            raise ValueError(
-                "backbone must return features of shape "
-                f"{(*target.shape, 'in_features')} for labels of shape "
-                f"{tuple(target.shape)}, got {tuple(features.shape)}."
-            )
+        target = self.checked_target(features, y)
         weight = split_weight(X)[1]
         if weight is not None:
             weight = to_tensor(weight, device=self.device).to(self.torch_dtype_)
@@ -208,7 +204,9 @@ class DistillationNet(LogitClassifier):
         logits = self.head_(rows)
         z, a = logits if isinstance(logits, tuple) else (logits, logits)
         entropy = batch_loss(self.loss_, _NO_HEAD, z, target, weight)
-        logit_loss = recipe.logit_loss(a, teacher, sample_weight=weight)
+        logit_loss = _checked_number(
+            recipe.logit_loss(a, teacher, sample_weight=weight)
+        )
         self.history.record_batch("ce_loss", entropy.item())
         self.history.record_batch("logit_loss", logit_loss.item())
         main, aux = recipe.gamma * entropy, recipe.alpha * logit_loss
@@ -249,3 +247,10 @@ class DistillationNet(LogitClassifier):
         by_loss = [torch.autograd.grad(loss, z)[0].T @ inputs for loss in losses]
         dot = (by_loss[0] * by_loss[1]).sum()
         self.history.record_batch("head_conflict_rate", bool(dot < 0))
+
+
+def _checked_number(loss):
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        found = tuple(loss.shape) if hasattr(loss, "shape") else type(loss).__name__
+        raise ValueError(f"logit_loss must return a tensor of one number, got {found}.")
+    return loss.reshape(())

@@ -10,9 +10,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import (
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
-    validate_data,
 )
 from skorch.utils import is_pandas_ndframe
 from torch.optim import SGD
@@ -31,13 +29,14 @@ from ._fusion_teachers import (
     warn_of_known_classes,
     weights_of,
 )
-from ._labels import checked_labels
+from ._student_data import StudentDataMixin
 from ._student_prediction import StudentPredictionMixin
+from ._student_training import interruptible
 from ._teachers import METHODS, is_classifier_like
 
 
 class FusionDistillationClassifier(
-    StudentPredictionMixin, ClassifierMixin, _BaseComposition
+    StudentPredictionMixin, StudentDataMixin, ClassifierMixin, _BaseComposition
 ):
     r"""Learn from labels and from teachers with other classes or vocabularies.
 
@@ -185,6 +184,7 @@ class FusionDistillationClassifier(
     (10, 2)
     """
 
+    _accept_sparse = "csr"
     _not_negative = [Interval(Real, 0, None, closed="left")]
     _parameter_constraints: dict = {
         "teachers": [list, None],
@@ -211,7 +211,7 @@ class FusionDistillationClassifier(
         "dtype": [StrOptions({"float32", "float64"})],
         "classes": ["array-like", None],
         "callbacks": [list, None],
-        "device": "no_validation",
+        "device": [str],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -302,11 +302,14 @@ class FusionDistillationClassifier(
         ValueError
             If there is no teacher or only one class, teachers give logits that are not
             finite or have another shape, `k` is too large, or another value is not
-            allowed. All of that is found before training starts.
+            allowed. All of that is found before training starts. Also if training
+            diverges.
         TypeError
             If a teacher is none, or the backbone no module.
         NotFittedError
             If a teacher should be fitted and is not.
+        KeyboardInterrupt
+            On Ctrl-C; as after any failure, what an earlier call fitted is kept.
         """
         self._random_state = check_random_state(self.random_state)
         seed = int(self._random_state.randint(2**31 - 1))
@@ -314,7 +317,8 @@ class FusionDistillationClassifier(
             X, y, teacher_logits, groups, sample_weight, None, seed, first=True
         )
         self.net_ = self._make_net(dataset.X["X"].shape, seed)
-        self.net_.fit(dataset, None)
+        with interruptible():
+            self.net_.fit(dataset, None)
         self.n_iter_ = len(self.net_.history)
         return self
 
@@ -369,7 +373,7 @@ class FusionDistillationClassifier(
         if first:
             self.net_ = self._make_net(dataset.X["X"].shape, seed)
         self.net_.objective = self._objective()
-        with seeded(seed):
+        with seeded(seed), interruptible():
             self.net_.partial_fit(dataset, None, epochs=1)
         self.n_iter_ = len(self.net_.history)
         return self
@@ -452,15 +456,12 @@ class FusionDistillationClassifier(
         self, X, y, teacher_logits, groups, sample_weight, classes, seed, *, first
     ):
         """Check all, ask the teachers, and return the data of the net."""
-        checked, y = validate_data(
-            self, X, y, reset=first, multi_output=True, **self._of_arrays()
+        classes = self.classes if classes is None else classes
+        checked, rows, labels = self._validated(
+            X, y, sample_weight, classes, reset=first
         )
-        rows = self._converted(checked)
         # Teachers fitted on frames want the names of columns, and all their precision.
         X = X if is_pandas_ndframe(X) else checked
-        classes = self.classes if classes is None else classes
-        labels = checked_labels(y, rows, classes, sample_weight, self.dtype)
-        self._check_backbone(labels)
         groups = self._checked_groups(groups, labels)
         if first:
             self.classes_ = labels.classes
@@ -471,24 +472,7 @@ class FusionDistillationClassifier(
 
     def _data(self, X):
         """Check data to predict, as the net takes them."""
-        check_is_fitted(self)
-        rows = validate_data(self, X, reset=False, **self._of_arrays())
-        return {"X": self._converted(rows)}
-
-    def _of_arrays(self):
-        return {"accept_sparse": "csr", "allow_nd": True, "dtype": "numeric"}
-
-    def _converted(self, X):
-        """Numbers for the default backbone are real, whatever they came as."""
-        return X.astype(self.dtype) if self.backbone is None else X
-
-    def _check_backbone(self, labels):
-        if labels.is_sequence and self.backbone is None:
-            raise ValueError(
-                "y must have shape (n_samples,), or backbone must be given, which "
-                f"returns features of shape (n_samples, n_positions, in_features): got "
-                f"y of shape {labels.y.shape}. Multilabel targets are not supported."
-            )
+        return {"X": self._rows_to_predict(X)}
 
     def _checked_groups(self, groups, labels):
         if groups is None:
@@ -501,18 +485,6 @@ class FusionDistillationClassifier(
         groups = column_or_1d(groups)
         check_consistent_length(groups, labels.y)
         return np.unique(groups, return_inverse=True)[1]
-
-    def _known_classes(self, classes, first):
-        if first:
-            return None if classes is None else np.unique(classes)
-        if classes is not None and not np.array_equal(
-            np.unique(classes), self.classes_
-        ):
-            raise ValueError(
-                f"classes must be those of the first call, {self.classes_}, got "
-                f"{classes!r}."
-            )
-        return self.classes_
 
     # -- the teachers ------------------------------------------------------------------
 

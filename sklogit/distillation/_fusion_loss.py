@@ -107,7 +107,7 @@ class FusionObjective:
         return total
 
     def check_nodes(self, n_classes, teachers, names):
-        """Raise a ValueError if a graph would have more nodes than a model has outputs.
+        """Raise a ValueError if a teacher has one output, or a graph too many nodes.
 
         Parameters
         ----------
@@ -118,10 +118,18 @@ class FusionObjective:
         names : list of str
             Names of the teachers.
         """
-        if not (self.lam and self.gld_weight) or self.k is None:
+        if not self.lam:
             return
-        sizes = {"the student": n_classes}
-        sizes |= {f"teacher {n!r}": n_outputs(t) for n, t in zip(names, teachers)}
+        sizes = {f"teacher {n!r}": n_outputs(t) for n, t in zip(names, teachers)}
+        for name, size in sizes.items():
+            if size < 2:  # its softmax is 1 for any logit
+                raise ValueError(
+                    f"{name} must have at least 2 outputs, got {size}: of a margin d "
+                    "the logits are (-d/2, d/2)."
+                )
+        if not self.gld_weight or self.k is None:
+            return
+        sizes = {"the student": n_classes} | sizes
         fewest = min(sizes, key=sizes.get)
         if not 2 <= self.k <= sizes[fewest]:
             raise ValueError(

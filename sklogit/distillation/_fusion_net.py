@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Sampler
 from ..neural import BatchPolicy, LogitClassifier, RowDataset
 from ..neural._net import is_dict, split_weight
 from ._fusion_loss import as_float
+from ._student_training import StudentTrainingMixin
 
 # Entries of the data beside X: "teacher_0" and so on, or "teacher_0_values" and
 # "teacher_0_indices"; "groups"; "sample_weight".
@@ -15,7 +16,7 @@ _TEACHER = "teacher_"
 GROUPS = "groups"
 
 
-class FusionNet(LogitClassifier):
+class FusionNet(StudentTrainingMixin, LogitClassifier):
     """`LogitClassifier` whose batches bring the logits of all teachers.
 
     Weights have the shape of the targets.
@@ -70,20 +71,15 @@ class FusionNet(LogitClassifier):
         Tensor of shape ()
             The objective.
         """
-        target = to_tensor(y_true, device=self.device)
-        if y_pred.shape[:-1] != target.shape:
-            raise ValueError(
-                "backbone must return features of shape "
-                f"{(*target.shape, 'in_features')} for labels of shape "
-                f"{tuple(target.shape)}, got {tuple(y_pred.shape)}."
-            )
+        target = self.checked_target(y_pred, y_true)
         weight = split_weight(X)[1]
         if weight is not None:
             weight = to_tensor(weight, device=self.device).to(self.torch_dtype_)
         groups = X.get(GROUPS)
-        terms = self.objective.terms(
-            self.head_(y_pred), target, weight, self._teachers(X), groups
-        )
+        logits = self.head_(y_pred)
+        if training:  # before the losses blame the logits
+            self.check_converges(logits.detach().abs().sum().item())
+        terms = self.objective.terms(logits, target, weight, self._teachers(X), groups)
         if training:
             for name, value in as_float(terms).items():
                 self.history.record_batch(name, value)

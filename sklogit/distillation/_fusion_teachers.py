@@ -154,9 +154,16 @@ def given_logits(teacher_logits, labels, transform, dtype):
     ------
     ValueError
         If there are none, or of other rows, or values are not finite.
+    TypeError
+        If they are no arrays.
     """
     if hasattr(teacher_logits, "shape") or isinstance(teacher_logits, tuple):
         teacher_logits = [teacher_logits]
+    if not isinstance(teacher_logits, Mapping | list):
+        raise TypeError(
+            "teacher_logits must be an array, a pair of arrays, or a dict or list of "
+            f"them, got {type(teacher_logits).__name__}."
+        )
     if not isinstance(teacher_logits, Mapping):
         teacher_logits = {f"teacher_{m}": t for m, t in enumerate(teacher_logits)}
     if not teacher_logits:
@@ -200,7 +207,10 @@ def weights_of(teacher_weights, names):
     """
     if teacher_weights is None:
         return (1 / len(names),) * len(names)
-    weights = np.asarray(teacher_weights, dtype=np.float64)
+    weights = np.asarray(teacher_weights)
+    if weights.dtype.kind not in "fiub":
+        raise ValueError(f"teacher_weights must be numbers, got {weights.tolist()}.")
+    weights = weights.astype(np.float64)
     if weights.shape != (len(names),):
         raise ValueError(
             f"teacher_weights must have one weight for each of the {len(names)} "

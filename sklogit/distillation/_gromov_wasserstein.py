@@ -114,7 +114,8 @@ class GromovWassersteinLogitDistance(
         X : list of array-likes of shape (n_positions, n_outputs), or array-like of \
                 shape (n_models, n_positions, n_outputs) or (n_models, n_outputs)
             Logits of the models. Positions and outputs of the arrays of a list need not
-            be as many.
+            be as many; a model of a list may also be the pair that
+            :func:`~sklogit.losses.top_logits` makes.
         y : None
             Ignored.
 
@@ -192,24 +193,29 @@ class GromovWassersteinLogitDistance(
     def _graph(self, logits, name):
         with torch.no_grad():
             logits = as_logits(name, logits, self.logit_transform)
-            if logits.ndim != 2:
+            values = logits[0] if isinstance(logits, tuple) else logits
+            if values.ndim != 2:
                 raise ValueError(
                     f"{name} must have shape (n_positions, n_outputs), got "
-                    f"{tuple(logits.shape)}."
+                    f"{tuple(values.shape)}."
                 )
             k = self.k
             if k is None:
-                k = min(DEFAULT_K, logits.shape[1])
-            check_k(k, logits.shape[1], name)
+                k = min(DEFAULT_K, values.shape[1])
+            check_k(k, values.shape[1], name)
             Z, _ = top_values(name, logits, k, self.logit_transform, self.temperature)
             return coactivation_graph(Z).cpu().numpy()
 
 
 def _is_list_of_models(X):
     """Whether X is a list of arrays of two dimensions, rather than one array."""
-    if not isinstance(X, list | tuple) or not len(X):
+    if not isinstance(X, list | tuple):
         return False
+    if not len(X):
+        raise ValueError("X must have the logits of at least one model, got none.")
     first = X[0]
+    if isinstance(first, tuple):
+        return True  # a pair of values and indices
     return (first.ndim if hasattr(first, "ndim") else np.ndim(first)) >= 2
 
 

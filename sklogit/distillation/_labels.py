@@ -62,7 +62,8 @@ def checked_labels(y, X, classes, sample_weight, dtype):
     Raises
     ------
     ValueError
-        If they are no labels, or of less than two classes, or a weight is negative.
+        If they are no labels, or of less than two classes, classes are repeated, or a
+        weight is negative.
     """
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
@@ -75,6 +76,12 @@ def checked_labels(y, X, classes, sample_weight, dtype):
     if classes is None:
         classes = np.unique(y[counts])
     classes = np.asarray(classes)
+    if classes.ndim != 1 or len(np.unique(classes)) < len(classes):
+        raise ValueError(
+            f"classes must be different labels, of shape (n_classes,), got {classes}."
+        )
+    if not counts.any():
+        raise ValueError(f"y has no label other than {IGNORED}, which does not count.")
     if len(classes) < 2:
         raise ValueError(f"y needs at least 2 classes, got only one class: {classes}.")
     indices = np.zeros(y.shape, dtype=np.int64)

@@ -93,16 +93,30 @@ class StudentPredictionMixin:
         -------
         float
             The accuracy; of sequences over all positions whose label is not -100.
+
+        Raises
+        ------
+        ValueError
+            If y has another shape than the predictions, or no position counts.
         """
+        predicted = self.predict(X)
         y = np.asarray(y)
+        if y.shape == (len(predicted), 1) and predicted.ndim == 1:
+            y = y.ravel()
+        if y.shape != predicted.shape:
+            raise ValueError(
+                f"y must have shape {predicted.shape}, as predictions have, got "
+                f"{y.shape}."
+            )
         if sample_weight is not None:
             weight = np.asarray(sample_weight)
             weight = weight.reshape(*weight.shape, *[1] * (y.ndim - weight.ndim))
             sample_weight = np.broadcast_to(weight, y.shape).ravel()
-        predicted = self.predict(X).ravel()
         counts = np.full(y.size, True) if y.ndim == 1 else y.ravel() != IGNORED
+        if not counts.any():
+            raise ValueError(f"y must have a label other than {IGNORED}, got none.")
         if sample_weight is not None:
             sample_weight = sample_weight[counts]
         return accuracy_score(
-            y.ravel()[counts], predicted[counts], sample_weight=sample_weight
+            y.ravel()[counts], predicted.ravel()[counts], sample_weight=sample_weight
         )

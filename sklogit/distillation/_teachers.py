@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, gen_batches
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from torch import nn
@@ -53,7 +54,8 @@ class Teacher:
     TypeError
         If it is no teacher.
     ValueError
-        If it lacks classes of the student, or the method.
+        If it lacks classes of the student, or the method, classes are repeated, or
+        its scores are of pairs of classes.
     NotFittedError
         If it is a classifier that is not fitted.
 
@@ -125,6 +127,11 @@ class Teacher:
     def _set_columns(self, source_classes, classes):
         """Say which columns are the student's classes."""
         self.n_columns = None if source_classes is None else len(source_classes)
+        known = np.asarray([] if source_classes is None else source_classes).tolist()
+        if len(set(known)) < len(known):
+            raise ValueError(
+                f"{self.name} must have different classes, got {_shortened(known)}."
+            )
         self.columns = None  # all, as they are
         if classes is None:
             classes = source_classes
@@ -149,7 +156,7 @@ class Teacher:
             return _given_rows(self.source, rows, n_rows, self.name)
         part = X[rows] if isinstance(X, torch.Tensor) else _safe_indexing(X, rows)
         if self.method == "module":
-            return _of_module(self.source, part)
+            return _of_module(self.source, part, self.name)
         if self.method == "call":
             return _as_array(self.source(part))
         with np.errstate(divide="ignore"):  # of classes with a probability of 0
@@ -194,6 +201,8 @@ class Teacher:
         if self.method == "decision_function":
             return "; another method may be chosen by teacher_method"
         if self.method in METHODS or getattr(self.source, "classes_", None) is not None:
+            return ""
+        if self.classes is None:  # no one asked for classes
             return ""
         return "; other classes may be named by teacher_classes"
 
@@ -253,6 +262,7 @@ def _method_of(source, method, name):
         tried = METHODS if method == "auto" else (method,)
         for found in tried:
             if hasattr(source, found):
+                _check_scores_are_of_classes(source, found, name)
                 return found
         raise ValueError(
             f"{name} must have one of the methods {list(tried)}, a "
@@ -272,6 +282,18 @@ def _method_of(source, method, name):
     )
 
 
+def _check_scores_are_of_classes(source, method, name):
+    """Refuse scores of pairs: of three classes they are three, and look like logits."""
+    last = source[-1] if isinstance(source, Pipeline) else source
+    pairs = getattr(last, "decision_function_shape", None) == "ovo"
+    if pairs and method == "decision_function" and len(source.classes_) > 2:
+        raise ValueError(
+            f"{name} must have scores of classes, but a {type(last).__name__} with "
+            "decision_function_shape='ovo' has scores of pairs; another method may be "
+            "chosen by teacher_method."
+        )
+
+
 def _given_rows(values, rows, n_rows, name):
     if len(values) != n_rows:
         raise ValueError(
@@ -285,11 +307,13 @@ def _given_rows(values, rows, n_rows, name):
 
 def _as_array(values):
     if isinstance(values, torch.Tensor):
-        return values.detach().cpu().float().numpy()
+        values = values.detach().cpu()
+        # NumPy knows no bfloat16, and what float64 holds must not be rounded.
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     return np.asarray(values)
 
 
-def _of_module(module, X):
+def _of_module(module, X, name):
     """Logits of a module in evaluation mode, whose mode is put back."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), None)
     x = X if isinstance(X, torch.Tensor) else torch.from_numpy(_native(X))
@@ -302,6 +326,11 @@ def _of_module(module, X):
     try:
         with torch.no_grad():
             logits = module(x if weight is None else x.to(weight.device))
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(
+            f"{name}, a {type(module).__name__}, cannot be run on rows of shape "
+            f"{tuple(x.shape[1:])} and dtype {x.dtype}: {error}"
+        ) from error
     finally:
         for part, training in modes:
             part.training = training

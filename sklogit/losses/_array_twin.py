@@ -57,8 +57,11 @@ def as_tensor(name, values, like=None):
         values = np.asarray(values)
         if values.dtype.kind not in "fiub":
             raise TypeError(f"{name} must be real numbers, got dtype {values.dtype}.")
-        # A tensor shares the memory, which it may only of arrays one can write to.
-        values = torch.from_numpy(np.require(values, requirements=["C", "W"]))
+        # A tensor shares the memory, which it may only of arrays one can write to, of
+        # numbers that torch has too: of at most 8 bytes, in the machine's order.
+        dtype = np.float64 if values.dtype.itemsize > 8 else values.dtype
+        dtype = np.dtype(dtype).newbyteorder("=")
+        values = torch.from_numpy(np.require(values, dtype, ["C", "W"]))
     if values.is_complex():
         raise TypeError(f"{name} must be real numbers, got dtype {values.dtype}.")
     if like is not None:
@@ -69,7 +72,7 @@ def as_tensor(name, values, like=None):
 
 
 def check_finite(name, values):
-    """Raise an error if numbers are not finite; elsewhere than on the CPU they pass.
+    """Raise an error if numbers are not finite, where looking at them costs little.
 
     Parameters
     ----------
@@ -85,7 +88,7 @@ def check_finite(name, values):
     """
     # The sum is the fastest look at all of them; it may itself overflow.
     values = values.detach()
-    if values.device.type != "cpu" or values.sum().isfinite():
+    if not is_readable(values) or values.sum().isfinite():
         return
     wrong = ~values.isfinite()
     if wrong.any():
@@ -94,6 +97,23 @@ def check_finite(name, values):
             f"{name} must be finite, found NaN or infinity in {len(rows)} rows, the "
             f"first of them {rows[:5].tolist()}."
         )
+
+
+def is_readable(values):
+    """Whether looking at values costs little.
+
+    Parameters
+    ----------
+    values : Tensor
+        The values.
+
+    Returns
+    -------
+    bool
+        False elsewhere than on the CPU, where that would wait for all that is under
+        way, and while a function is compiled, where it would break the graph.
+    """
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _holds_tensor(value):

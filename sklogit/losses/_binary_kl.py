@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ._row_weights import check_weight
+
 _REDUCTIONS = ("batchmean", "mean", "sum", "none")
 
 
@@ -35,7 +37,7 @@ def binary_kl_loss(
         divides by the number of classes too, "sum" adds all up, and "none" returns the
         terms of all logits.
     sample_weight : Tensor of shape (...), default=None
-        Weights of the rows: means are divided by their sum.
+        Weights of the rows, not negative: means are divided by their sum.
 
     Returns
     -------
@@ -45,7 +47,9 @@ def binary_kl_loss(
     Raises
     ------
     ValueError
-        If shapes do not fit, or a parameter is not allowed.
+        If shapes do not fit, or a parameter or weight is not allowed.
+    TypeError
+        If something is no tensor of real numbers.
 
     See Also
     --------
@@ -66,15 +70,8 @@ def binary_kl_loss(
     1.3113
     """
     student, teacher = _checked_logits(student, teacher, temperature)
-    p = torch.sigmoid(teacher / temperature)
-    # The same function at both ends: exactly 0, gradient included, where they agree.
-    entropy = F.binary_cross_entropy_with_logits(
-        teacher / temperature, p, reduction="none"
-    )
-    crossed = F.binary_cross_entropy_with_logits(
-        student / temperature, p, reduction="none"
-    )
-    return _reduced((crossed - entropy) * temperature**2, reduction, sample_weight)
+    terms = _CoinDivergence.apply(student / temperature, teacher / temperature)
+    return _reduced(terms * temperature**2, reduction, sample_weight)
 
 
 def binary_kl_norm_loss(
@@ -103,7 +100,7 @@ def binary_kl_norm_loss(
         divides by the number of classes too, "sum" adds all up, and "none" returns the
         terms of all logits.
     sample_weight : Tensor of shape (...), default=None
-        Weights of the rows: means are divided by their sum.
+        Weights of the rows, not negative: means are divided by their sum.
 
     Returns
     -------
@@ -113,7 +110,9 @@ def binary_kl_norm_loss(
     Raises
     ------
     ValueError
-        If shapes do not fit, or a parameter is not allowed.
+        If shapes do not fit, or a parameter or weight is not allowed.
+    TypeError
+        If something is no tensor of real numbers.
 
     See Also
     --------
@@ -163,7 +162,8 @@ def kd_loss(
     student : Tensor of shape (..., n_classes)
         Logits s, of N rows.
     teacher : Tensor of shape (..., n_classes)
-        Logits t; they get no gradient.
+        Logits t; they get no gradient. A class that is masked by minus infinity has a
+        probability, and a term, of 0.
     temperature : float, default=4.0
         The temperature T.
     reduction : {"batchmean", "mean", "sum", "none"}, default="batchmean"
@@ -171,7 +171,7 @@ def kd_loss(
         divides by the number of classes too, "sum" adds all up, and "none" returns the
         terms of all logits.
     sample_weight : Tensor of shape (...), default=None
-        Weights of the rows: means are divided by their sum.
+        Weights of the rows, not negative: means are divided by their sum.
 
     Returns
     -------
@@ -181,7 +181,9 @@ def kd_loss(
     Raises
     ------
     ValueError
-        If shapes do not fit, or a parameter is not allowed.
+        If shapes do not fit, or a parameter or weight is not allowed.
+    TypeError
+        If something is no tensor of real numbers.
 
     See Also
     --------
@@ -203,7 +205,9 @@ def kd_loss(
     student, teacher = _checked_logits(student, teacher, temperature)
     log_p = (teacher / temperature).log_softmax(dim=-1)
     log_q = (student / temperature).log_softmax(dim=-1)
-    terms = F.kl_div(log_q, log_p, reduction="none", log_target=True)
+    p = log_p.exp()
+    # 0 log 0 is 0: masked classes would give NaN.
+    terms = p * torch.where(p > 0, log_p - log_q, 0.0)
     return _reduced(terms * temperature**2, reduction, sample_weight)
 
 
@@ -369,6 +373,42 @@ class KDLoss(_LogitLoss):
         )
 
 
+class _CoinDivergence(torch.autograd.Function):
+    """KL of the coins of t from those of s, softplus(s) - softplus(t) - p (s - t).
+
+    Of each coin the less likely side is looked at, as 1 - p has no digits left where p
+    is near 1. The gradient is exactly 0 where both agree.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def forward(s, t):
+        sign = _less_likely(t)
+        s, t = sign * s, sign * t
+        return _softplus(s) - _softplus(t) - torch.sigmoid(t) * (s - t)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        s, t = ctx.saved_tensors
+        sign = _less_likely(t)
+        difference = torch.sigmoid(sign * s) - torch.sigmoid(sign * t)
+        return gradient * sign * difference, None
+
+
+def _less_likely(t):
+    return torch.where(t > 0, -1.0, 1.0).to(t.dtype)
+
+
+def _softplus(x):
+    # That of torch is linear above a threshold, which is too low for double precision.
+    return x.clamp_min(0) + torch.log1p(torch.exp(-x.abs()))
+
+
 class _LogCosh(torch.autograd.Function):
     """log cosh u, with all its digits near 0, and the gradient tanh u.
 
@@ -376,9 +416,14 @@ class _LogCosh(torch.autograd.Function):
     digits of small gradients.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, u):
-        ctx.save_for_backward(u)
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)  # apart from forward, for torch.func
+
+    @staticmethod
+    def forward(u):
         size = u.abs()
         large = size + F.softplus(-2 * size) - math.log(2.0)
         # log cosh u = log(1 + sinh(u)^2) / 2; clamped where sinh would overflow.
@@ -399,10 +444,11 @@ def _checked_logits(student, teacher, temperature):
             is_tensor = isinstance(logits, torch.Tensor)
             found = logits.dtype if is_tensor else type(logits).__name__
             raise TypeError(f"{name} must be a tensor of real numbers, got {found}.")
-    if student.ndim < 1 or student.shape != teacher.shape:
+    shapes = tuple(student.shape), tuple(teacher.shape)
+    if student.ndim < 1 or shapes[0] != shapes[1] or shapes[0][-1] == 0:
         raise ValueError(
             "student and teacher must be logits of the same shape (..., n_classes), "
-            f"got {tuple(student.shape)} and {tuple(teacher.shape)}."
+            f"of at least one class, got {shapes[0]} and {shapes[1]}."
         )
     teacher = teacher.detach()
     if student.dtype in (torch.float16, torch.bfloat16):
@@ -426,13 +472,18 @@ def _check_reduction(reduction):
 def _reduced(terms, reduction, weight):
     """Terms of all logits, put together as `reduction` says."""
     _check_reduction(reduction)
-    n_rows = terms[..., 0].numel()
+    n_rows = max(1, terms[..., 0].numel())
     if weight is not None:
+        if not isinstance(weight, torch.Tensor):
+            raise TypeError(
+                f"sample_weight must be a tensor, got {type(weight).__name__}."
+            )
         if weight.shape != terms.shape[:-1]:
             raise ValueError(
                 f"sample_weight must have shape {tuple(terms.shape[:-1])}, one weight "
                 f"for each row of logits, got {tuple(weight.shape)}."
             )
+        check_weight("sample_weight", weight)
         weight = weight.to(terms.dtype)
         terms = terms * weight.unsqueeze(-1)
         # Of no rows the loss is 0, with gradients of 0.

@@ -4,13 +4,14 @@ import torch
 from torch import nn
 
 from ._array_twin import as_tensor, takes_arrays
-from ._logit_graph import row_means, scaled
+from ._logit_graph import SCALES, row_means, scaled
 from ._row_weights import row_weights, weighted_mean
 from ._sorted_transport import transport_cost
 from ._top_logits import (
     DEFAULT_K,
     as_logits,
     check_k,
+    check_least_k,
     check_transform,
     n_outputs,
     top_values,
@@ -116,8 +117,7 @@ def graph_logit_loss(
     torch.Size([8, 20, 100])
     """
     check_transform(transform, temperature)
-    if nodes not in _NODES:
-        raise ValueError(f"nodes must be one of {_NODES}, got {nodes!r}.")
+    _check_nodes(nodes, scale)
     student = as_logits("student_logits", student_logits, transform)
     like = (student[0] if isinstance(student, tuple) else student).detach()
     teacher = _detached(as_logits("teacher_logits", teacher_logits, transform, like))
@@ -183,6 +183,9 @@ class GraphLogitDistillationLoss(nn.Module):
     ):
         super().__init__()
         check_transform(transform, temperature)
+        _check_nodes(nodes, scale)
+        if k is not None:
+            check_least_k(k, 2)
         self.k = k
         self.transform = transform
         self.temperature = temperature
@@ -340,13 +343,20 @@ def _distance_of_nodes(student, teacher, nodes, scale, k):
     if nodes == "rank":
         f, g = student.rank_features(), teacher.rank_features()
         return scaled(transport_cost(f, g), scale, k, k)
-    if scale != "mean":
-        raise ValueError(f"scale must be 'mean' with nodes='vocab', got {scale!r}.")
     (f, p), (g, q) = student.class_features(), teacher.class_features()
     return transport_cost(f, g, p, q)
 
 
 # -- steps -----------------------------------------------------------------------------
+
+
+def _check_nodes(nodes, scale):
+    if nodes not in _NODES:
+        raise ValueError(f"nodes must be one of {_NODES}, got {nodes!r}.")
+    if scale not in SCALES:
+        raise ValueError(f"scale must be 'mean' or 'sum', got {scale!r}.")
+    if nodes == "vocab" and scale != "mean":
+        raise ValueError(f"scale must be 'mean' with nodes='vocab', got {scale!r}.")
 
 
 def _detached(logits):
@@ -377,7 +387,7 @@ def _check_sequences(student, teacher, groups):
         )
     if groups is None:
         return
-    n_groups = (tuple(getattr(groups, "shape", (len(groups),))),)
+    n_groups = (tuple(as_tensor("groups", groups).shape),)
     if n_groups * 2 != shapes:
         raise ValueError(
             "groups must have one entry for each row of logits in two dimensions, of "

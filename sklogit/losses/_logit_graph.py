@@ -4,11 +4,12 @@ from numbers import Real
 
 import torch
 
-from ._array_twin import as_tensor, check_finite, takes_arrays
+from ._array_twin import as_tensor, check_finite, is_readable, takes_arrays
 from ._sorted_transport import sorted_coupling, transport_cost
 
 # Positions that are summed in the dtype of the logits; sums of sums are in float64.
 _POSITIONS_AT_ONCE = 4096
+SCALES = ("mean", "sum")
 
 
 @takes_arrays
@@ -102,7 +103,7 @@ def graph_features(Z, *, p=None, normalize=True):
     p = None if p is None else _node_weights("p", p, Z, "Z")
     features = row_means(Z, p=p)
     # NaN and infinity come through, so that looking at Z itself is seldom needed.
-    if features.device.type == "cpu" and not features.isfinite().all():
+    if is_readable(features) and not features.isfinite().all():
         check_finite("Z", Z)
     return features / Z.shape[-2] if normalize else features
 
@@ -269,7 +270,7 @@ def row_means(Z, weight=None, p=None):
     """
     if p is None:
         p = Z.new_full(Z.shape[-1:], 1 / Z.shape[-1])
-    return _RowMeans.apply(Z, weight, p)
+    return _RowMeans.apply(Z, weight, p)[0]
 
 
 class _RowMeans(torch.autograd.Function):
@@ -280,14 +281,19 @@ class _RowMeans(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, Z, weight, p):
-        """Compute the means, of shape (..., k)."""
+    def forward(Z, weight, p):
+        """Compute the means, of shape (..., k), and the sums that backward needs."""
         sums = _times(weight, Z @ p)
-        ctx.save_for_backward(Z, weight, p, sums)
-        return _weighted_sum(Z, sums)
+        return _weighted_sum(Z, sums), sums
 
     @staticmethod
-    def backward(ctx, gradient):
+    def setup_context(ctx, inputs, output):
+        """Keep what backward needs; apart from forward, for torch.func."""
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*inputs, output[1])
+
+    @staticmethod
+    def backward(ctx, gradient, _):
         """Compute the gradient by Z, of shape (..., T, k)."""
         Z, weight, p, sums = ctx.saved_tensors
         if torch.is_grad_enabled():  # for second derivatives it has to depend on Z
@@ -369,9 +375,19 @@ def _checked_graphs(C, D, p, q, order):
     D = _checked_graph("D", D)
     dtype = torch.promote_types(C.dtype, D.dtype)
     C, D = C.to(dtype), D.to(C.device, dtype)
+    _check_batches(C.shape[:-2], D.shape[:-2])
     p = None if p is None else _node_weights("p", p, C, "C")
     q = None if q is None else _node_weights("q", q, D, "D")
     return C, D, p, q
+
+
+def _check_batches(first, second):
+    for a, b in zip(reversed(first), reversed(second)):
+        if a != b and 1 not in (a, b):
+            raise ValueError(
+                "C and D must be as many graphs, or one of them a single one, got "
+                f"{tuple(first)} and {tuple(second)}."
+            )
 
 
 def _checked_graph(name, graph):

@@ -2,7 +2,7 @@
 
 import torch
 
-from ._array_twin import as_tensor
+from ._array_twin import as_tensor, is_readable
 
 # Instead of a weight of zero, to divide by.
 _TINY = 1e-30
@@ -66,17 +66,30 @@ def spread(name, weight, logits):
             f"{name} must have shape {' or '.join(map(str, allowed))}, got "
             f"{tuple(weight.shape)}."
         )
-    # Values are looked at on the CPU only, as elsewhere that would wait for it.
-    if weight.device.type == "cpu":
-        least, largest = (extreme.item() for extreme in torch.aminmax(weight))
-        if not 0 <= least <= largest < float("inf"):
-            raise ValueError(
-                f"{name} must be finite and not negative, found values from {least:g} "
-                f"to {largest:g}."
-            )
+    check_weight(name, weight)
     if weight.ndim < len(shape):
         weight = weight[:, None].expand(shape)
     return weight
+
+
+def check_weight(name, weight):
+    """Raise a ValueError if a weight is negative or not finite.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the error.
+    weight : Tensor
+        Weights.
+    """
+    if not weight.numel() or not is_readable(weight):
+        return
+    least, largest = (extreme.item() for extreme in torch.aminmax(weight))
+    if not 0 <= least <= largest < float("inf"):
+        raise ValueError(
+            f"{name} must be finite and not negative, found values from {least:g} "
+            f"to {largest:g}."
+        )
 
 
 def weighted_mean(values, weight):

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import torch
 
-from ._array_twin import as_tensor, check_finite, takes_arrays
+from ._array_twin import as_tensor, check_finite, is_readable, takes_arrays
 
 TRANSFORMS = ("softmax", "zscore", "center", "none")
 # How many are kept where nothing is said.
@@ -59,6 +59,8 @@ def top_logits(logits, k, *, transform="softmax", temperature=1.0):
     """
     check_transform(transform, temperature)
     logits = as_tensor("logits", logits)
+    if logits.ndim < 1:
+        raise ValueError(f"logits must have shape (..., n_classes), got {logits}.")
     check_k(k, logits.shape[-1], "logits")
     check_finite("logits", logits)
     return _top(logits, k, transform, temperature)
@@ -129,13 +131,13 @@ def as_logits(name, logits, transform, like=None):
     values = as_tensor(f"{name}[0]", logits[0], like)
     _check_shape(f"{name}[0]", values)
     check_finite(f"{name}[0]", values)
-    indices = as_tensor(f"{name}[1]", logits[1]).to(values.device).long()
+    indices = as_indices(f"{name}[1]", logits[1]).to(values.device)
     if indices.shape != values.shape:
         raise ValueError(
             f"{name} must be values and indices of the same shape, got "
             f"{tuple(values.shape)} and {tuple(indices.shape)}."
         )
-    if transform == "softmax" and values.device.type == "cpu":
+    if transform == "softmax" and is_readable(values):
         largest = values.detach().logsumexp(dim=-1).max()
         if largest > 0.01:  # half precision rounds by less
             raise ValueError(
@@ -144,6 +146,33 @@ def as_logits(name, logits, transform, like=None):
                 "pair by top_logits."
             )
     return values, indices
+
+
+def as_indices(name, values):
+    """Make a tensor of integers that are not negative.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for errors.
+    values : array-like or Tensor
+        The integers; floats that are some are taken too.
+
+    Returns
+    -------
+    Tensor of int64
+        The integers.
+
+    Raises
+    ------
+    ValueError
+        If one is negative or no integer.
+    """
+    values = as_tensor(name, values)
+    indices = values.long()
+    if is_readable(values) and not ((indices >= 0) & (indices == values)).all():
+        raise ValueError(f"{name} must be integers >= 0, got other values.")
+    return indices
 
 
 def n_outputs(logits):
@@ -194,11 +223,29 @@ def check_k(k, n_classes, name, least=1):
     least : int, default=1
         The smallest number allowed.
     """
-    if isinstance(k, bool) or not (isinstance(k, Integral) and least <= k <= n_classes):
+    if not (_is_integer(k) and least <= k <= n_classes):
         raise ValueError(
             f"k must be an integer from {least} to {n_classes}, the number of outputs "
             f"of {name}, got {k!r}."
         )
+
+
+def check_least_k(k, least=1):
+    """Raise a ValueError if k entries cannot be kept, of however many.
+
+    Parameters
+    ----------
+    k : int
+        How many.
+    least : int, default=1
+        The smallest number allowed.
+    """
+    if not (_is_integer(k) and k >= least):
+        raise ValueError(f"k must be an integer >= {least}, got {k!r}.")
+
+
+def _is_integer(k):
+    return isinstance(k, Integral) and not isinstance(k, bool)
 
 
 def _top(logits, k, transform, temperature):

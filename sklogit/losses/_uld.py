@@ -6,7 +6,14 @@ from torch.nn import functional as F
 
 from ._array_twin import as_tensor, takes_arrays
 from ._row_weights import spread, weighted_mean
-from ._top_logits import as_logits, check_k, check_transform, n_outputs, top_values
+from ._top_logits import (
+    as_logits,
+    check_k,
+    check_least_k,
+    check_transform,
+    n_outputs,
+    top_values,
+)
 
 
 @takes_arrays
@@ -97,7 +104,7 @@ def uld_loss(
     q, _ = top_values("teacher_logits", teacher, sizes[1], transform, temperature)
     weight = spread("sample_weight", sample_weight, p)
     if mask is not None:
-        weight = weight * spread("mask", mask, p)
+        weight = weight * (spread("mask", mask, p) > 0)
     p, q, weight = _aligned(p, q.detach(), weight, positions)
     wider = max(sizes)
     p, q = (F.pad(side, (0, wider - side.shape[-1])) for side in (p, q))
@@ -137,6 +144,8 @@ class ULDLoss(nn.Module):
     def __init__(self, k=None, *, transform="softmax", temperature=1.0):
         super().__init__()
         check_transform(transform, temperature)
+        if k is not None:
+            check_least_k(k)
         self.k = k
         self.transform = transform
         self.temperature = temperature
@@ -227,6 +236,11 @@ def _aligned(p, q, weight, positions):
     if positions is None:
         length = min(p.shape[1], q.shape[1])
         return p[:, :length], q[:, :length], weight[:, :length]
+    if not isinstance(positions, tuple | list) or len(positions) != 2:
+        raise ValueError(
+            "positions must be a pair of arrays, those of the student and those of the "
+            f"teacher, got {positions!r:.60}."
+        )
     ours, theirs = (
         _checked_positions(index, side) for index, side in zip(positions, (p, q))
     )
@@ -240,13 +254,14 @@ def _aligned(p, q, weight, positions):
 
 
 def _checked_positions(index, side):
-    index = as_tensor("positions", index).to(side.device).long()
+    index = as_tensor("positions", index).to(side.device)
     n, length = side.shape[:2]
     if index.shape[:-1] not in ((), (n,)):
         raise ValueError(
             f"positions must have shape (n_pairs,) or ({n}, n_pairs), got "
             f"{tuple(index.shape)}."
         )
-    if index.numel() and not ((index >= 0) & (index < length)).all():
-        raise ValueError(f"positions must be from 0 to {length - 1}.")
-    return index.expand(n, index.shape[-1])
+    whole = index.long()
+    if index.numel() and not ((whole >= 0) & (whole < length) & (whole == index)).all():
+        raise ValueError(f"positions must be integers from 0 to {length - 1}.")
+    return whole.expand(n, whole.shape[-1])

@@ -15,6 +15,7 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
@@ -468,6 +469,48 @@ def test_partial_fit_keeps_the_classes_and_a_fitted_default_teacher():
         model.partial_fit(X, Y, classes=[0, 1])
 
 
+def test_fit_asks_a_new_default_teacher_each_time():
+    model = student().fit(X, Y)
+    again = model.fit(X[:, :3], Y + 5)  # which the first teacher does not know
+    assert again.teacher_.n_features_in_ == 3
+    assert list(again.teacher_.classes_) == [5, 6, 7]
+    assert_same_weights(again.module_, student().fit(X[:, :3], Y + 5).module_)
+
+
+def test_partial_fit_fits_a_teacher_once():
+    source = LogisticRegression()
+    model = student(teacher=source).partial_fit(X, Y)
+    teacher = model.teacher_
+    few = Y < 2  # a teacher that is fitted to these does not know all classes
+    assert model.partial_fit(X[few], Y[few]).teacher_ is teacher
+    model.set_params(teacher=GaussianNB()).partial_fit(X, Y)
+    assert isinstance(model.teacher_, GaussianNB)
+
+
+class Interrupt(Callback):
+    def on_batch_end(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_fit_keeps_the_earlier_one():
+    model = student().fit(X, Y, teacher_logits=LOGITS)
+    before = model.predict_proba(X)
+    model.set_params(callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, teacher_logits=LOGITS)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    model.net_.callbacks_.append(("interrupt", Interrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X, Y, teacher_logits=LOGITS)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert len(model.history_["ce_loss"]) == model.n_iter_ == 3
+
+
+def test_training_that_diverges_is_an_error():
+    with pytest.raises(ValueError, match=r"diverged.*smaller lr than 1e\+30"):
+        student(lr=1e30, max_epochs=5).fit(X, Y, teacher_logits=LOGITS)
+
+
 def test_grid_search_over_what_matters():
     grid = {
         "alpha": [0.0, 0.5],
@@ -535,6 +578,11 @@ class NeverTrained(Callback):
         raise AssertionError("training began")
 
 
+class NeverFitted(GaussianNB):
+    def fit(self, X, y, sample_weight=None):
+        raise AssertionError("the teacher was fitted")
+
+
 NAN = np.where(np.arange(90)[:, None] == 4, np.nan, LOGITS)
 REFUSED = {
     "classes": (
@@ -553,6 +601,21 @@ REFUSED = {
     "temperature": ({"temperature": 0}, {}, "'temperature' parameter"),
     "alpha": ({"alpha": -1}, {}, "'alpha' parameter"),
     "scope": ({"alignment_scope": "heads"}, {}, "'alignment_scope' parameter"),
+    "size that is no number": (
+        {"hidden_layer_sizes": (True,), "teacher": NeverFitted()},
+        {},
+        r"hidden_layer_sizes must be integers >= 1, got \(True,\)",
+    ),
+    "default teacher's size": (
+        {"hidden_layer_sizes": (2.5,), "teacher": None},
+        {},
+        "hidden_layer_sizes must be integers >= 1",
+    ),
+    "repeated classes": (
+        {"teacher": LOGITS, "teacher_classes": [0, 1, 1]},
+        {},
+        r"different classes, got \[0, 1, 1\]",
+    ),
     "sizes": ({"hidden_layer_sizes": (6, 0)}, {}, r"hidden_layer_sizes.*\(6, 0\)"),
     "milestones": ({"lr_milestones": (20,)}, {}, r"lr_milestones.*\(20,\)"),
     "predict_head": (
@@ -573,6 +636,15 @@ def test_bad_input_is_refused_before_training(case):
     with pytest.raises(ValueError, match=message):
         model.fit(**data)
     assert not hasattr(model, "net_")
+
+
+@pytest.mark.parametrize("loss", [lambda a, b: (a - b).square(), lambda a, b: "x"])
+def test_a_loss_that_is_no_number_is_refused(loss):
+    def logit_loss(a, b, sample_weight=None):
+        return loss(a, b)
+
+    with pytest.raises(ValueError, match="logit_loss must return a tensor of one num"):
+        student(logit_loss=logit_loss).fit(X, Y, teacher_logits=LOGITS)
 
 
 def test_what_is_no_teacher_is_refused():

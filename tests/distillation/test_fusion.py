@@ -19,6 +19,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklogit.distillation import FusionDistillationClassifier
@@ -552,6 +553,10 @@ def test_pairs_of_sequences():
         ({"uld_weight": -1.0}, "'uld_weight' parameter"),
         ({"logit_transform": "log"}, "'logit_transform' parameter"),
         ({"temperature": 0.0}, "'temperature' parameter"),
+        ({"teacher_weights": ["a"]}, r"teacher_weights must be numbers, got \['a'\]"),
+        ({"classes": [0, 1, 2, 2]}, "classes must be different labels"),
+        ({"device": 3.5}, "'device' parameter"),
+        ({"hidden_layer_sizes": (True,)}, "hidden_layer_sizes must be integers >= 1"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be integers >= 1"),
     ],
 )
@@ -572,7 +577,8 @@ def test_parameters_that_are_not_allowed(params, match):
         ),
         ({"a": np.where(np.arange(180) == 7, np.inf, 0).reshape(90, 2)}, "row 3"),
         (np.ones((89, 4)), "must have logits of as many rows as X, 90, got 89"),
-        (np.ones(90), r"must give logits of shape \(90, n_classes\)"),
+        (np.ones(90), r"must give logits of shape \(90, n_classes\).*\(90,\)\.$"),
+        (np.ones((90, 1)), r"'teacher_0' must have at least 2 outputs, got 1"),
         ((np.ones((90, 2)), np.ones((90, 2))), "must hold logarithms of probabilities"),
         ((-np.ones((8, 2)), np.ones((8, 2))), "with 90 rows, as X has"),
     ],
@@ -581,6 +587,34 @@ def test_logits_that_are_not_allowed(logits, match):
     X, y = data()
     with pytest.raises(ValueError, match=match):
         FusionDistillationClassifier(**FAST).fit(X, y, teacher_logits=logits)
+
+
+@pytest.mark.parametrize("logits", [3, "abc", {1, 2}])
+def test_what_holds_no_logits_is_refused(logits):
+    X, y = data()
+    with pytest.raises(TypeError, match="teacher_logits must be an array, a pair of"):
+        FusionDistillationClassifier(**FAST).fit(X, y, teacher_logits=logits)
+
+
+def test_training_that_diverges_is_an_error():
+    X, y = data()
+    student = FusionDistillationClassifier(foreign_teachers(X, y), lr=1e30, **FAST)
+    with pytest.raises(ValueError, match=r"diverged.*smaller lr than 1e\+30"):
+        student.fit(X, y)
+
+
+class Interrupt(Callback):
+    def on_batch_end(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_fit_keeps_the_earlier_student():
+    X, y = data()
+    student = FusionDistillationClassifier(foreign_teachers(X, y), **FAST).fit(X, y)
+    before = student.predict_proba(X)
+    with pytest.raises(KeyboardInterrupt):
+        student.set_params(callbacks=[Interrupt()]).fit(X, y)
+    np.testing.assert_array_equal(student.predict_proba(X), before)
 
 
 def test_more_nodes_than_a_teacher_has_outputs():

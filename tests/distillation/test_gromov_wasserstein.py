@@ -9,7 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklogit.distillation import GromovWassersteinLogitDistance
-from sklogit.losses import coactivation_graph, graph_logit_loss, gw_sorted_bounds
+from sklogit.losses import (
+    coactivation_graph,
+    graph_logit_loss,
+    gw_sorted_bounds,
+    top_logits,
+)
 
 SHAPES = [(20, 6), (20, 6), (15, 8), (30, 4)]
 
@@ -120,3 +125,17 @@ def test_it_says_which_model_is_wrong(change, match):
     models[1] = change
     with pytest.raises(ValueError, match=match):
         GromovWassersteinLogitDistance(k=3).fit(models)
+
+
+def test_pairs_of_the_greatest_logits_are_enough():
+    models = random_models()[:2]
+    pairs = [top_logits(logits, 3) for logits in models]
+    transformer = GromovWassersteinLogitDistance(3)
+    np.testing.assert_allclose(
+        transformer.fit_transform(pairs), transformer.fit_transform(models), rtol=1e-12
+    )
+
+
+def test_no_models_are_refused():
+    with pytest.raises(ValueError, match="at least one model, got none"):
+        GromovWassersteinLogitDistance().fit([])

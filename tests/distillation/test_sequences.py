@@ -136,3 +136,16 @@ def test_score_is_over_the_positions_that_count():
     y = np.where(RNG.random(Y.shape) < 0.3, -100, Y)
     right = (model.predict(X) == Y)[y != -100].mean()
     assert model.score(X, y) == pytest.approx(right)
+
+
+def test_score_says_what_is_wrong():
+    model = reader(max_epochs=1).fit(X, Y, teacher_logits=LOGITS)
+    with pytest.raises(ValueError, match=r"y must have shape \(30, 8\).*\(30, 3\)"):
+        model.score(X, Y[:, :3])
+    with pytest.raises(ValueError, match="y must have a label other than -100"):
+        model.score(X, np.full_like(Y, -100))
+
+
+def test_labels_that_are_all_ignored_are_refused():
+    with pytest.raises(ValueError, match="y has no label other than -100"):
+        reader().fit(X, np.full_like(Y, -100), teacher_logits=LOGITS)

@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from torch import nn
 
@@ -190,8 +191,15 @@ def test_other_shapes_are_refused():
 def test_one_against_one_scores_are_refused_with_the_way_out():
     four = np.repeat(["a", "b", "c", "d"], 15)
     teacher = SVC(decision_function_shape="ovo").fit(X, four)
-    with pytest.raises(ValueError, match=r"\(60, 6\); another method.*teacher_method"):
-        Teacher(teacher, ["a", "b", "c", "d"]).logits(X)
+    with pytest.raises(
+        ValueError, match=r"scores of pairs; another method.*teacher_method"
+    ):
+        Teacher(teacher, ["a", "b", "c", "d"])
+    # Of three classes there are as many pairs, and the shape says nothing.
+    teacher = make_pipeline(SVC(decision_function_shape="ovo")).fit(X, four == "a")
+    assert Teacher(teacher, [False, True]).logits(X).shape == (60, 2)
+    with pytest.raises(ValueError, match="scores of pairs"):
+        Teacher(teacher.fit(X, np.where(four == "d", "c", four)), ["a", "b", "c"])
 
 
 def test_unfitted_classifier_is_refused_with_the_way_out():
@@ -208,3 +216,28 @@ def test_classifier_without_the_method_is_refused():
 def test_what_is_no_teacher_is_refused(teacher):
     with pytest.raises(TypeError, match="teacher must be a classifier"):
         Teacher(teacher, [0, 1])
+
+
+def test_classes_that_are_repeated_are_refused():
+    with pytest.raises(ValueError, match=r"different classes, got \[0, 1, 1\]"):
+        Teacher(X[:, :3], [0, 1], source_classes=[0, 1, 1], name="teacher")
+
+
+@pytest.mark.parametrize("kind", ["given", "called", "module"])
+def test_double_precision_is_kept(kind):
+    linear = nn.Linear(4, 3).double()
+    with torch.no_grad():
+        logits = linear(torch.from_numpy(X))
+    source = {"given": logits, "called": lambda X: logits, "module": linear}[kind]
+    found = Teacher(source, [0, 1, 2]).logits(X, np.float64)
+    np.testing.assert_allclose(found, logits.numpy(), rtol=1e-14)
+
+
+def test_complex_tensors_are_refused():
+    with pytest.raises(ValueError, match="real numbers, got complex64"):
+        Teacher(torch.zeros(60, 3, dtype=torch.complex64), [0, 1, 2]).logits(X)
+
+
+def test_a_module_that_does_not_fit_the_rows_is_named():
+    with pytest.raises(ValueError, match=r"teacher, a Linear, cannot be run.*\(4,\)"):
+        Teacher(nn.Linear(7, 3), [0, 1, 2]).logits(X)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit, log_softmax, xlogy
+from scipy.special import expit, log_expit, log_softmax, xlogy
 from torch.autograd import gradcheck, gradgradcheck
 
 from sklogit.losses import (
@@ -162,6 +162,35 @@ def test_norm_loss_of_close_logits_keeps_its_digits_in_single_precision():
     torch.testing.assert_close(value[:, 0].double(), exact, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("sides", [(-17, 1e4), (17, 1e4), (17, -1e6), (-12, 1e6)])
+def test_a_sure_teacher_keeps_its_digits_in_single_precision(sides):
+    # 1 - p of a teacher with p near 1, times a large logit of the student.
+    t, s = np.array(sides, dtype=np.float64)
+    p, q = expit(t), expit(-t)
+    exact = p * (log_expit(t) - log_expit(s)) + q * (log_expit(-t) - log_expit(-s))
+    student = torch.tensor([[s]], dtype=torch.float32, requires_grad=True)
+    value = binary_kl_loss(student, torch.tensor([[t]], dtype=torch.float32), 1.0)
+    value.backward()
+    assert value.item() == pytest.approx(exact, rel=1e-5)
+    gradient = q - expit(-s) if t > 0 else expit(s) - p
+    assert student.grad.item() == pytest.approx(gradient, rel=1e-5)
+
+
+def test_masked_classes_have_no_term_in_kd_loss():
+    s, t = logits(4, 5, grad=True), logits(4, 5, seed=1)
+    t[:, 3] = -math.inf
+    value = kd_loss(s, t)
+    value.backward()
+    expected = torch.softmax(s.detach() / 4, -1) - torch.softmax(t / 4, -1)
+    torch.testing.assert_close(s.grad, expected)  # 4 / 4 rows
+    masked = s.detach().clone()
+    masked[:, 3] = -math.inf
+    few = [0, 1, 2, 4]
+    assert kd_loss(masked, t).item() == pytest.approx(
+        kd_loss(s.detach()[:, few], t[:, few]).item(), rel=1e-12
+    )
+
+
 # -- reductions, weights, shapes ------------------------------------------------------
 
 
@@ -194,6 +223,30 @@ def test_no_weight_at_all_is_a_loss_of_zero(loss):
     value.backward()
     assert value.item() == 0
     assert (s.grad == 0).all()
+
+
+@each_loss
+def test_no_rows_at_all_are_a_loss_of_zero(loss):
+    assert loss(torch.zeros(0, 3), torch.zeros(0, 3)).item() == 0
+
+
+@each_loss
+def test_functions_of_torch_transform_it(loss):
+    s, t = logits(4, 5, grad=True), logits(4, 5, seed=1)
+    loss(s, t).backward()
+    found = torch.func.grad(loss)(s.detach(), t)
+    torch.testing.assert_close(found, s.grad)
+    rows = torch.func.vmap(loss)(s.detach(), t)
+    torch.testing.assert_close(rows, loss(s, t, reduction="none").sum(dim=1).detach())
+
+
+@each_loss
+def test_it_compiles_to_one_graph(loss):
+    s, t, weight = logits(4, 5), logits(4, 5, seed=1), torch.rand(4)
+    compiled = torch.compile(loss, backend="eager", fullgraph=True)
+    torch.testing.assert_close(
+        compiled(s, t, sample_weight=weight), loss(s, t, sample_weight=weight)
+    )
 
 
 @each_loss
@@ -257,6 +310,22 @@ def test_wrong_shapes_are_refused(loss):
         loss(logits(2, 3), logits(2, 3), sample_weight=torch.ones(3))
     with pytest.raises(ValueError, match="reduction must be one of"):
         loss(logits(2, 3), logits(2, 3), reduction="median")
+
+
+@each_loss
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
+def test_weights_that_are_not_allowed_are_refused(loss, weight):
+    weight = torch.tensor([1.0, weight])
+    with pytest.raises(ValueError, match="sample_weight must be finite and not neg"):
+        loss(logits(2, 3), logits(2, 3), sample_weight=weight)
+    with pytest.raises(TypeError, match="sample_weight must be a tensor, got ndarray"):
+        loss(logits(2, 3), logits(2, 3), sample_weight=np.ones(2))
+
+
+@each_loss
+def test_no_classes_are_refused(loss):
+    with pytest.raises(ValueError, match="at least one class"):
+        loss(torch.zeros(2, 0), torch.zeros(2, 0))
 
 
 @each_loss

@@ -113,6 +113,14 @@ def test_read_only_and_integer_arrays_are_taken():
 # -- Gromov-Wasserstein ----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dtype", [">f8", ">f4", np.float16, np.longdouble])
+def test_arrays_of_other_machines_and_precisions_are_taken(dtype):
+    Z = random_nodes(5, 3)
+    np.testing.assert_allclose(
+        graph_features(Z.astype(dtype)), graph_features(Z), rtol=1e-2
+    )
+
+
 def test_worked_example():
     Z = [[0, 0.1, 0.2], [0.3, 0.4, 0.5], [0.6, 0.7, 0.8], [0.9, 1.0, 1.1]]
     Y = [[0.5, 0.2, 0.1], [0.3, 0.3, 0.9], [1, 0.4, 0.2], [0.7, 0.1, 0.6]]
@@ -280,6 +288,11 @@ def test_batches_of_graphs():
 def test_gw_sorted_says_what_is_wrong(change, match):
     with pytest.raises(ValueError, match=match):
         gw_sorted(**({"C": np.eye(3), "D": np.eye(3)} | change))
+
+
+def test_batches_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"as many graphs.*\(3,\) and \(2,\)"):
+        gw_sorted(np.ones((3, 4, 4)), np.ones((2, 4, 4)))
 
 
 def test_nodes_that_are_not_finite_are_refused():
@@ -563,6 +576,19 @@ def test_a_pair_in_half_precision():
     assert loss == pytest.approx(graph_logit_loss(student, teacher, k=6), rel=0.05)
 
 
+@pytest.mark.parametrize("change", [-5, 0.5])
+def test_classes_of_a_pair_must_be_integers(change):
+    logits = random_nodes(5, 6)
+    values, indices = top_logits(logits, 3)
+    with pytest.raises(ValueError, match=r"teacher_logits\[1\] must be integers >= 0"):
+        graph_logit_loss(logits, (values, indices + change), nodes="vocab")
+
+
+def test_top_logits_needs_a_row():
+    with pytest.raises(ValueError, match=r"logits must have shape \(..., n_classes\)"):
+        top_logits(3.0, 1)
+
+
 def test_a_pair_that_holds_no_probabilities_is_refused():
     student = random_nodes(5, 6)
     pair = np.full((5, 3), 2.0), np.zeros((5, 3), int)
@@ -606,6 +632,7 @@ def test_the_teacher_gets_no_gradient():
         ({"scale": "max"}, "scale must be 'mean' or 'sum', got 'max'"),
         ({"nodes": "vocab", "scale": "sum"}, "scale must be 'mean' with nodes='vocab'"),
         ({"groups": [0, 1]}, "groups must have one entry for each row"),
+        ({"groups": 5}, "groups must have one entry for each row"),
         ({"sample_weight": [1.0]}, r"sample_weight must have shape \(5,\), got \(1,\)"),
         ({"sample_weight": [1, 1, 1, 1, -1.0]}, "sample_weight must be finite and not"),
         ({"sample_weight": [1, 1, 1, 1, np.nan]}, "sample_weight must be finite and"),
@@ -648,9 +675,35 @@ def test_module_is_the_function():
     assert "k=4, transform='zscore'" in repr(loss)
 
 
-def test_module_refuses_unknown_transforms_at_once():
-    with pytest.raises(ValueError, match="transform"):
-        GraphLogitDistillationLoss(transform="log")
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"transform": "log"}, "transform must be one of"),
+        ({"nodes": "words"}, "nodes must be one of"),
+        ({"scale": "max"}, "scale must be 'mean' or 'sum'"),
+        ({"nodes": "vocab", "scale": "sum"}, "scale must be 'mean' with"),
+        ({"k": 1}, "k must be an integer >= 2, got 1"),
+    ],
+)
+def test_module_refuses_parameters_at_once(params, match):
+    with pytest.raises(ValueError, match=match):
+        GraphLogitDistillationLoss(**params)
+
+
+def test_functions_of_torch_transform_it():
+    student, teacher = torch.randn(5, 6, requires_grad=True), torch.randn(5, 6)
+    graph_logit_loss(student, teacher).backward()
+    found = torch.func.grad(graph_logit_loss)(student.detach(), teacher)
+    torch.testing.assert_close(found, student.grad)
+
+
+def test_it_compiles_to_one_graph():
+    student, teacher, weight = torch.randn(5, 6), torch.randn(5, 6), torch.rand(5)
+    compiled = torch.compile(graph_logit_loss, backend="eager", fullgraph=True)
+    torch.testing.assert_close(
+        compiled(student, teacher, sample_weight=weight),
+        graph_logit_loss(student, teacher, sample_weight=weight),
+    )
 
 
 def test_half_precision_is_computed_in_single():

@@ -232,8 +232,11 @@ def test_it_says_what_is_wrong(change, match):
 @pytest.mark.parametrize(
     ("positions", "match"),
     [
-        (([0, 7], [0, 1]), "positions must be from 0 to 6"),
-        (([0, 1], [0, -1]), "positions must be from 0 to 3"),
+        (([0, 7], [0, 1]), "positions must be integers from 0 to 6"),
+        (([0, 1], [0, -1]), "positions must be integers from 0 to 3"),
+        (([0, 0.5], [0, 1]), "positions must be integers"),
+        ([0, 1, 2], "positions must be a pair of arrays"),
+        (5, "positions must be a pair of arrays, .* got 5"),
         (([0, 1], [0]), "positions must be pairs, got 2 of the student and 1"),
         ((np.zeros((3, 2)), [0, 1]), r"positions must have shape \(n_pairs,\) or"),
     ],
@@ -242,6 +245,20 @@ def test_it_says_which_positions_are_wrong(positions, match):
     student, teacher = random_logits(2, 7, 5), random_logits(2, 4, 6)
     with pytest.raises(ValueError, match=match):
         uld_loss(student, teacher, positions=positions)
+
+
+@pytest.mark.parametrize("k", [0, 2.0, True])
+def test_module_refuses_numbers_of_entries_at_once(k):
+    with pytest.raises(ValueError, match="k must be an integer >= 1"):
+        ULDLoss(k)
+
+
+def test_a_mask_of_numbers_is_no_weight():
+    student, teacher = random_logits(3, 4), random_logits(3, 5, seed=1)
+    numbers, booleans = np.array([2, 0, 1]), np.array([True, False, True])
+    assert uld_loss(student, teacher, mask=numbers) == uld_loss(
+        student, teacher, mask=booleans
+    )
 
 
 def test_text_is_refused():
