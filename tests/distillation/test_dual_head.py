@@ -547,7 +547,8 @@ def test_validation_measures_the_main_head():
 
 
 def test_a_batch_of_one_row_trains_the_mlp():
-    student(aux_head="mlp", batch_size=89).fit(X, Y, teacher_logits=LOGITS)
+    model = student(aux_head="mlp", batch_size=89).fit(X, Y, teacher_logits=LOGITS)
+    assert np.isfinite(model.decision_function(X)).all()
 
 
 def test_huge_teacher_logits_make_no_nan():
