@@ -50,7 +50,7 @@ class CosineHead(nn.Module):
     Attributes
     ----------
     weight : Parameter of shape (num_classes, in_features)
-        Directions, of any length.
+        Directions, of any length; about one at the start.
     log_scale : Parameter or Tensor of shape ()
         Logarithm of s.
 
@@ -88,7 +88,9 @@ class CosineHead(nn.Module):
         check_positive("scale", scale)
         self.in_features = in_features
         self.num_classes = num_classes
-        self.weight = nn.Parameter(torch.randn(num_classes, in_features))
+        # Of length one, about: an optimiser turns long rows slowly.
+        rows = torch.randn(num_classes, in_features) / math.sqrt(in_features)
+        self.weight = nn.Parameter(rows)
         log_scale = torch.tensor(math.log(scale))
         if learn_scale:
             self.log_scale = nn.Parameter(log_scale)

@@ -105,6 +105,13 @@ def test_cosine_head_is_the_scaled_cosine():
     assert head(torch.zeros(1, 5, dtype=torch.float64)).abs().max() == 0
 
 
+def test_directions_of_the_cosine_head_start_at_about_length_one():
+    # Adam turns a row of length r by an angle of the order of lr / r a step.
+    lengths = CosineHead(100, 1000).weight.detach().norm(dim=1)
+    assert lengths.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert lengths.min() > 0.6
+
+
 def test_cosine_head_learns_directions_and_its_scale():
     head = CosineHead(5, 3, scale=2.0)
     assert {name for name, _ in head.named_parameters()} == {"weight", "log_scale"}
