@@ -37,6 +37,7 @@ INIT_PARAMS = {
         "max_epochs": 3,
         "random_state": 0,
     },
+    "BilinearRandomProjection": {"random_state": 0},
     "DualHeadDistillationClassifier": {
         "teacher": LogisticRegression(tol=1e-10, max_iter=1000),
         "hidden_layer_sizes": (8,),
@@ -71,6 +72,14 @@ INIT_PARAMS = {
         "dtype": "float64",  # the checks of weights ask for seven digits
         "random_state": 0,
     },
+    "OnlineBatchSelectionClassifier": {"random_state": 0},
+    "OnlineSelectionClassifier": {
+        "lr": 0.1,
+        "max_epochs": 60,
+        "batch_size": -1,
+        "dtype": "float64",
+        "random_state": 0,
+    },
     "SimplestModelSelector": {
         "estimators": [
             ("lr", LogisticRegression()),
@@ -82,6 +91,24 @@ INIT_PARAMS = {
     "SurrogateNetClassifier": {"max_epochs": 10, "random_state": 0},
     "SurrogateNetRegressor": {"max_epochs": 10, "random_state": 0},
     "TensorSRHT": {"random_state": 0},
+    # In minibatches a weight is not the same as repeats, and a memory draws rows.
+    "UERNetClassifier": {
+        "loss__current_logits": "dot",
+        "batch_policy__memory_size": 0,
+        "batch_size": -1,
+        "max_epochs": 60,
+        "dtype": "float64",
+        "random_state": 0,
+    },
+    "UnbiasedReplayClassifier": {
+        "hidden_layer_sizes": (),
+        "memory_size": 0,
+        "current_logits": "dot",
+        "batch_size": 1000,
+        "max_iter": 100,
+        "random_state": 0,
+    },
+    "UtilityDiversitySelector": {"random_state": 0},
 }
 
 # Estimators of 3-D input that are matrices rather than signals.

@@ -82,6 +82,12 @@ _SKORCH = {
     "check_no_attributes_set_in_init": "skorch sets its state in the constructor",
     "check_set_params": "skorch refuses values of the wrong kind in set_params",
 }
+_SELECTED = {
+    f"check_sample_weight_equivalence_on_{kind}_data": (
+        "a weight ranks one candidate, repeats are several"
+    )
+    for kind in ("dense", "sparse")
+}
 EXPECTED_FAILED = {
     "AnyLossNetBinaryClassifier": {
         **_SKORCH,
@@ -91,6 +97,9 @@ EXPECTED_FAILED = {
     },
     "GrassmannNetClassifier": _SKORCH,
     "LogitClassifier": _SKORCH,
+    "OnlineBatchSelectionClassifier": _SELECTED,
+    "OnlineSelectionClassifier": {**_SKORCH, **_SELECTED},
+    "UERNetClassifier": _SKORCH,
     "SubspaceStudent": {
         "check_regressors_no_decision_function": (
             "it predicts logits, and offers their softmax as predict_proba"

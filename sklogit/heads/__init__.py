@@ -4,7 +4,8 @@ from sklogit._optional import import_optional
 
 import_optional("torch", "sklogit.heads")
 
-from ._augmented_covariance import (  # noqa: E402 - after the check for torch
+from ._angle_norm import AngleNormLinear  # noqa: E402 - after the check for torch
+from ._augmented_covariance import (  # noqa: E402
     AugmentedCovarianceNet,
     augmented_covariance_torch,
 )
@@ -20,6 +21,7 @@ from ._vq_conversion import VQConversionReport  # noqa: E402
 from ._vq_logits import VQLogitsHead  # noqa: E402
 
 __all__ = [
+    "AngleNormLinear",
     "AugmentedCovarianceNet",
     "CodebookUsageDisplay",
     "CosineHead",

@@ -6,6 +6,11 @@ from ._confusion_metric import (
     cost_metric,
     get_confusion_metric,
 )
+from ._continual import (
+    average_forgetting,
+    average_incremental_accuracy,
+    continual_accuracy_matrix,
+)
 from ._objective import metric_objective
 from ._soft_confusion import amplify, soft_confusion
 from ._soft_metric_display import SoftMetricDisplay
@@ -17,7 +22,10 @@ __all__ = [
     "MetricThresholdDisplay",
     "SoftMetricDisplay",
     "amplify",
+    "average_forgetting",
+    "average_incremental_accuracy",
     "confusion_metric_names",
+    "continual_accuracy_matrix",
     "cost_metric",
     "get_confusion_metric",
     "metric_objective",

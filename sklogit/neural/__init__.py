@@ -13,6 +13,12 @@ from ._batch_policy import BatchPolicy  # noqa: E402
 from ._cut_cross_entropy import CutCrossEntropyClassifier  # noqa: E402
 from ._grassmann import GrassmannNetClassifier  # noqa: E402
 from ._logit_classifier import LogitClassifier  # noqa: E402
+from ._online_selection import (  # noqa: E402
+    OnlineSelection,
+    OnlineSelectionClassifier,
+    OnlineSelectionMixin,
+)
+from ._replay import ReplayPolicy, UERLoss, UERNetClassifier  # noqa: E402
 from ._row_dataset import RowDataset  # noqa: E402
 from ._stratified import StratifiedBatches, StratifiedDataLoader  # noqa: E402
 from ._surrogate import (  # noqa: E402
@@ -28,10 +34,16 @@ __all__ = [
     "CutCrossEntropyClassifier",
     "GrassmannNetClassifier",
     "LogitClassifier",
+    "OnlineSelection",
+    "OnlineSelectionClassifier",
+    "OnlineSelectionMixin",
+    "ReplayPolicy",
     "RowDataset",
     "StratifiedBatches",
     "StratifiedDataLoader",
     "SurrogateNetClassifier",
     "SurrogateNetRegressor",
+    "UERLoss",
+    "UERNetClassifier",
     "VQLogitsClassifier",
 ]

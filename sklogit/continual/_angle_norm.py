@@ -1,0 +1,141 @@
+"""Logits of norm and angle, or of the angle alone, and their gradients."""
+
+import numpy as np
+
+# Shorter vectors count as zero: their direction is noise, and the derivative of a
+# direction grows as the inverse of the length.
+EPSILON = 1e-6
+
+
+def dot_logits(H, W, b=None):
+    r"""Compute logits of norm and angle, :math:`w_c^\top h + b_c`.
+
+    Parameters
+    ----------
+    H : ndarray of shape (n, n_hidden)
+        Features.
+    W : ndarray of shape (n_classes, n_hidden)
+        A row for each class.
+    b : ndarray of shape (n_classes,) or None
+        Intercepts.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes)
+        Logits.
+    """
+    logits = H @ W.T
+    return logits if b is None else logits + b
+
+
+def angle_logits(H, W, temperature):
+    r"""Compute logits of the angle alone, :math:`\cos(h, w_c) / \tau`.
+
+    Parameters
+    ----------
+    H : ndarray of shape (n, n_hidden)
+        Features.
+    W : ndarray of shape (n_classes, n_hidden)
+        A row for each class.
+    temperature : float
+        The divisor.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes)
+        Logits; zero where a vector is shorter than 1e-6.
+    """
+    with np.errstate(over="ignore"):
+        return directions(H)[0] @ directions(W)[0].T / temperature
+
+
+def angle_loss(H, W, targets, weight, temperature):
+    """Compute the cross-entropy of angle logits, and its gradients.
+
+    They are orthogonal to the rows that they belong to, and zero for rows shorter than
+    1e-6.
+
+    Parameters
+    ----------
+    H : ndarray of shape (n, n_hidden)
+        Features.
+    W : ndarray of shape (n_classes, n_hidden)
+        A row for each class.
+    targets : ndarray of int, of shape (n,)
+        Class indices.
+    weight : ndarray of shape (n,) or None
+        Positive weights.
+    temperature : float
+        The divisor of cosines.
+
+    Returns
+    -------
+    loss : float
+        Weighted mean of the cross-entropies.
+    dH : ndarray of shape (n, n_hidden)
+        Gradient with respect to the features.
+    dW : ndarray of shape (n_classes, n_hidden)
+        Gradient with respect to the weights.
+    """
+    (U, inverse_h), (V, inverse_w) = directions(H), directions(W)
+    cosines = U @ V.T
+    loss, G = cross_entropy(cosines / temperature, targets, weight)
+    G /= temperature
+    along = G * cosines
+    dH = (G @ V - along.sum(axis=1)[:, None] * U) * inverse_h
+    dW = (G.T @ U - along.sum(axis=0)[:, None] * V) * inverse_w
+    return loss, dH, dW
+
+
+def directions(A):
+    """Divide rows by their norms.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, n_hidden)
+        Rows.
+
+    Returns
+    -------
+    units : ndarray of shape (n, n_hidden)
+        Rows of norm 1, or 0 for those shorter than 1e-6.
+    inverse_norms : ndarray of shape (n, 1)
+        What they were multiplied by.
+    """
+    norms = np.sqrt(np.vecdot(A, A))[:, None]
+    if len(A) and not norms.max() < np.inf:  # squares beyond the range of float32
+        norms = np.linalg.norm(A.astype(np.float64), axis=1)[:, None].astype(A.dtype)
+    inverse = np.where(norms > EPSILON, 1 / np.maximum(norms, EPSILON), 0)
+    inverse = inverse.astype(A.dtype, copy=False)
+    return A * inverse, inverse
+
+
+def cross_entropy(Z, targets, weight=None):
+    """Compute the weighted mean of the cross-entropies of rows, and its gradient.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, n_classes)
+        Logits; minus infinity takes a class out.
+    targets : ndarray of int, of shape (n,)
+        Class indices.
+    weight : ndarray of shape (n,) or None
+        Positive weights.
+
+    Returns
+    -------
+    loss : float
+        The mean.
+    gradient : ndarray of shape (n, n_classes)
+        Its gradient with respect to the logits.
+    """
+    rows = np.arange(len(Z))
+    share = 1 / len(Z) if weight is None else (weight / weight.sum())[:, None]
+    Z = Z - Z.max(axis=1, keepdims=True)
+    gradient = np.exp(Z)
+    sums = gradient.sum(axis=1, keepdims=True)
+    losses = np.log(sums[:, 0]) - Z[rows, targets]
+    gradient /= sums
+    gradient[rows, targets] -= 1
+    gradient *= share
+    return float(np.sum(losses * np.ravel(share))), gradient
