@@ -16,6 +16,7 @@ _EXTRA_OF = {
     "triton": "triton",
     "pandas": "pandas",
     "numba": "fast",
+    "statsmodels": "bench",
 }
 
 

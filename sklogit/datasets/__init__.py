@@ -2,10 +2,12 @@
 
 from .._optional import import_optional
 from ._bci import make_bci_epochs
+from ._click_log import make_click_log
 from ._data_home import get_data_home, moabb_sandbox
 from ._images import load_cifar10_small, load_mnist_t10k, load_usps
 from ._keel import keel_imbalanced_names, load_keel_imbalanced
 from ._language_logits import make_language_logits
+from ._mode_choice import load_mode_choice
 from ._text import load_next_tokens, load_text_corpus, make_next_token_windows
 
 __all__ = [
@@ -15,11 +17,13 @@ __all__ = [
     "load_cifar10_small",
     "load_keel_imbalanced",
     "load_mnist_t10k",
+    "load_mode_choice",
     "load_next_tokens",
     "load_physionet_mi",
     "load_text_corpus",
     "load_usps",
     "make_bci_epochs",
+    "make_click_log",
     "make_language_logits",
     "make_next_token_windows",
     "moabb_sandbox",
