@@ -30,8 +30,7 @@ from sklogit.choice import (
     independent_assignment,
     mnl_assignment,
 )
-from sklogit.datasets import make_click_log
-from sklogit.datasets import load_mode_choice
+from sklogit.datasets import load_mode_choice, make_click_log
 
 
 def estimation(n_impressions):
