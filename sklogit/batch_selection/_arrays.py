@@ -83,6 +83,11 @@ def as_numpy(values):
     return values.detach().cpu().numpy() if is_tensor(values) else np.asarray(values)
 
 
+def on_cpu(values):
+    """Return a tensor where any machine can load it; anything else as it is."""
+    return values.detach().cpu() if is_tensor(values) else values
+
+
 def check_finite(name, values):
     """Raise a ValueError if some values are not finite."""
     xp = namespace(values)

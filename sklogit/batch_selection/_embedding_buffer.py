@@ -1,6 +1,6 @@
 """A first-in-first-out buffer of embeddings, and distances to it."""
 
-from ._arrays import as_double, like, namespace
+from ._arrays import as_double, is_tensor, like, namespace, on_cpu
 
 
 class EmbeddingBuffer:
@@ -34,6 +34,9 @@ class EmbeddingBuffer:
         if self.slots is None:
             rows = xp.zeros_like(embeddings[:1])
             self.slots = xp.concatenate([rows] * self.capacity)
+        elif is_tensor(self.slots) and is_tensor(embeddings):
+            # Where they are needed, though a pickle has brought them elsewhere.
+            self.slots = self.slots.to(embeddings)
         places = [(self.next + i) % self.capacity for i in range(len(embeddings))]
         self.slots[places] = like(embeddings, self.slots)
         self.next = (self.next + len(embeddings)) % self.capacity
@@ -52,27 +55,36 @@ class EmbeddingBuffer:
         oldest = self.next if self.size == self.capacity else 0
         return self.slots[[(oldest + i) % self.capacity for i in range(self.size)]]
 
-    def mean_distances(self, embeddings):
-        """Compute the mean distance of each embedding to those of the buffer.
+    def distances(self, embeddings, kind):
+        """Compute the distance of each embedding to those of the buffer.
 
         Parameters
         ----------
         embeddings : array of shape (n, d)
             Embeddings.
+        kind : {"nearest", "mean"}
+            That to the nearest, or the mean of those to all.
 
         Returns
         -------
         array of shape (n,)
-            Mean Euclidean distances; 0 if the buffer is empty.
+            Euclidean distances; 0 if the buffer is empty.
         """
         embeddings = as_double(embeddings)
         if not self.size:
             return namespace(embeddings).zeros_like(embeddings[:, 0])
-        return mean_distances(embeddings, like(self.slots[: self.size], embeddings))
+        remembered = like(self.slots[: self.size], embeddings)
+        to_all = pairwise_distances(embeddings, remembered)
+        if kind == "mean":
+            return to_all.mean(-1)
+        return to_all.amin(-1) if is_tensor(to_all) else to_all.min(-1)
+
+    def __getstate__(self):
+        return vars(self) | {"slots": on_cpu(self.slots)}
 
 
-def mean_distances(first, second):
-    """Compute the mean Euclidean distance of each row to the rows of another array.
+def pairwise_distances(first, second):
+    """Compute the Euclidean distance of each row to each of another array.
 
     Parameters
     ----------
@@ -83,12 +95,12 @@ def mean_distances(first, second):
 
     Returns
     -------
-    array of shape (n,)
-        Mean distances.
+    array of shape (n, m)
+        Distances.
     """
     xp = namespace(first)
     squares = (first**2).sum(-1)[:, None] + (second**2).sum(-1)
     squares = squares - 2 * (first @ second.mT)
     # Round-off leaves small numbers of either sign where rows are the same.
     noise = 4 * xp.finfo(first.dtype).eps * (first**2).sum(-1)[:, None]
-    return xp.sqrt(xp.where(squares > noise, squares, 0 * squares)).mean(-1)
+    return xp.sqrt(xp.where(squares > noise, squares, 0 * squares))

@@ -1,5 +1,7 @@
 """Norms of logits that a linear head makes, without the logits."""
 
+from copy import copy
+
 import numpy as np
 
 from ._arrays import (
@@ -14,7 +16,7 @@ from ._arrays import (
 from ._nuclear_norm import gram_norms
 
 # Rows of the weights that are held in double precision at once.
-_ROWS_AT_ONCE = 8192
+_ROWS_AT_ONCE = 2048
 
 
 def head_factor(weight, bias=None):
@@ -279,6 +281,20 @@ class FactoredLogits:
         rotated = self._rotated(mask)
         rows = rotated.reshape(len(rotated), rotated.shape[1] * rotated.shape[2])
         return namespace(rows).linalg.norm(rows, axis=1)
+
+    def detached(self):
+        """Return the logits without the graph of their inputs.
+
+        Returns
+        -------
+        FactoredLogits
+            A shallow copy, or the logits themselves if there is no graph.
+        """
+        if not is_tensor(self.hidden) or not self.hidden.requires_grad:
+            return self
+        detached = copy(self)
+        detached.hidden = self.hidden.detach()
+        return detached
 
     def dense(self):
         """Compute the logits.

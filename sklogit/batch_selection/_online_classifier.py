@@ -15,10 +15,17 @@ from sklearn.base import (
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.linear_model import SGDClassifier
 from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
 from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
+    _check_method_params,
     _check_sample_weight,
     check_is_fitted,
     validate_data,
@@ -50,10 +57,10 @@ class OnlineBatchSelectionClassifier(
     ----------
     estimator : classifier, default=None
         One with ``partial_fit``, and ``decision_function`` or ``predict_proba``. None
-        is ``SGDClassifier(loss="log_loss")`` with this `random_state`.
+        is ``SGDClassifier(loss="log_loss")``, seeded by `random_state`.
     selector : UtilityDiversitySelector, default=None
         Chooses from each batch. None is one with ``utility="loss"``,
-        ``normalize="zscore"`` and this `random_state`.
+        ``normalize="zscore"``, seeded by `random_state`.
     candidate_batch_size : int, default=32
         Samples in a batch of candidates.
     max_iter : int, default=5
@@ -62,7 +69,7 @@ class OnlineBatchSelectionClassifier(
         Whether ``fit`` draws a new order for each pass. ``partial_fit`` takes samples
         as they come.
     random_state : int, RandomState instance or None, default=None
-        Seed of the order.
+        Seed of the order, and of what is made by default.
 
     Attributes
     ----------
@@ -87,14 +94,17 @@ class OnlineBatchSelectionClassifier(
     -----
     Samples have one position here, of which the nuclear norm is the length of the
     logits: it prefers samples that the classifier is sure of, and is worse than chance
-    on clean data. Hence the loss is the default.
+    on clean data. Hence the loss is the default. Wrong labels have the greatest losses,
+    however: where a good part of them is wrong, choose at random,
+    ``UtilityDiversitySelector(utility="random", alpha=0)``.
 
     Scoring costs about as much as a step of a linear model: for those the gain is fewer
     steps, not less time. It pays with a classifier whose ``partial_fit`` is dear, or
     where repeats would crowd out the rest.
 
     Weights of samples multiply utilities, and are passed on for the samples kept if
-    the classifier takes them.
+    the classifier takes them. With scikit-learn's metadata routing they, and whatever
+    else it requests for ``partial_fit``, are passed on if it requests them.
 
     Before its first ``partial_fit`` all logits of a classifier count as 0. A selector
     with ``budget=1.0`` trains it exactly as ``partial_fit`` on all batches would.
@@ -145,7 +155,7 @@ class OnlineBatchSelectionClassifier(
 
     @_fit_context(prefer_skip_nested_validation=False)
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, **fit_params):
         """Train from the start.
 
         Parameters
@@ -156,6 +166,8 @@ class OnlineBatchSelectionClassifier(
             Labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, not negative.
+        **fit_params : dict
+            Metadata for the classifier's ``partial_fit``, with routing enabled.
 
         Returns
         -------
@@ -173,18 +185,18 @@ class OnlineBatchSelectionClassifier(
             On Ctrl-C; the classifier then is what it was trained to until then.
         """
         context = self._init_callback_context(max_subtasks=self.max_iter)
-        interrupt = self._fit(X, y, sample_weight, context)
+        interrupt = self._fit(X, y, sample_weight, fit_params, context)
         if interrupt is not None:
             raise interrupt
         return self
 
     @restore_on_failure
-    def _fit(self, X, y, sample_weight, context):
+    def _fit(self, X, y, sample_weight, fit_params, context):
         """Train, and return the KeyboardInterrupt that ended it, or None."""
         X, y, sample_weight = self._checked(X, y, sample_weight, reset=True)
-        self._restart(np.unique(y))
+        params = self._params_to_pass("fit", sample_weight, fit_params)
+        rng = self._restart(np.unique(y))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        rng = check_random_state(self.random_state)
         try:
             for _ in range(self.max_iter):
                 task = context.subcontext(task_name="pass")
@@ -192,7 +204,7 @@ class OnlineBatchSelectionClassifier(
                 order = np.arange(len(y))
                 if self.shuffle:
                     rng.shuffle(order)
-                self._train(X, y, sample_weight, order)
+                self._train(X, y, sample_weight, params, order)
                 self.n_iter_ += 1
                 if self._tell(task, X, y):
                     break
@@ -205,7 +217,7 @@ class OnlineBatchSelectionClassifier(
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=False)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, **fit_params):
         """Go on with new data, once, in the order in which they come.
 
         Parameters
@@ -218,6 +230,8 @@ class OnlineBatchSelectionClassifier(
             All labels, for the first call; by default those in y.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, not negative.
+        **fit_params : dict
+            Metadata for the classifier's ``partial_fit``, with routing enabled.
 
         Returns
         -------
@@ -231,6 +245,7 @@ class OnlineBatchSelectionClassifier(
         """
         first = not hasattr(self, "estimator_")
         X, y, sample_weight = self._checked(X, y, sample_weight, reset=first)
+        params = self._params_to_pass("partial_fit", sample_weight, fit_params)
         if first:
             self._restart(np.unique(y if classes is None else classes))
         elif classes is not None and not np.array_equal(
@@ -250,7 +265,7 @@ class OnlineBatchSelectionClassifier(
                 f"y must have labels that are in classes, {self.classes_}, got "
                 f"{unknown}."
             )
-        self._train(X, y, sample_weight, np.arange(len(y)))
+        self._train(X, y, sample_weight, params, np.arange(len(y)))
         return self
 
     def predict(self, X):
@@ -303,21 +318,47 @@ class OnlineBatchSelectionClassifier(
         X = self._checked_for_prediction(X)
         return self.estimator_.predict_proba(X)
 
-    def _estimator(self):
+    def get_metadata_routing(self):
+        """Return what ``fit`` takes, and what of that goes to the classifier.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+            The routing.
+        """
+        mapping = MethodMapping()
+        for caller in ("fit", "partial_fit"):
+            mapping.add(caller=caller, callee="partial_fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self._estimator(), method_mapping=mapping)
+
+    def _params_to_pass(self, method, sample_weight, fit_params):
+        """Return what the classifier's ``partial_fit`` gets, of all samples."""
+        weight = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if _routing_enabled():
+            routed = process_routing(self, method, **weight, **fit_params)
+            return dict(routed.estimator.partial_fit)
+        _raise_for_params(fit_params, self, method)
+        return weight if _takes_weight(self._estimator()) else {}
+
+    def _estimator(self, seed=None):
         if self.estimator is not None:
             return self.estimator
-        return SGDClassifier(loss="log_loss", random_state=self._seed())
-
-    def _seed(self):
-        return self.random_state if isinstance(self.random_state, Integral) else None
+        return SGDClassifier(loss="log_loss", random_state=seed)
 
     def _restart(self, classes):
+        """Start anew, and return the generator of the order."""
         if len(classes) < 2:
             raise ValueError(
                 f"y needs at least 2 classes, got only one class: {classes}."
             )
         self.classes_ = classes
-        self.estimator_ = clone(self._estimator())
+        rng = check_random_state(self.random_state)
+        # Seeds of their own, which go with pickles.
+        seed = self.random_state
+        if not isinstance(seed, Integral):
+            seed = rng.randint(2**31 - 1)
+        self.estimator_ = clone(self._estimator(seed))
         if not hasattr(self.estimator_, "decision_function") and not hasattr(
             self.estimator_, "predict_proba"
         ):
@@ -330,11 +371,12 @@ class OnlineBatchSelectionClassifier(
             # With one position the nuclear norm is the length of the logits, which is
             # greatest where the classifier is surest: the wrong samples to train on.
             selector = UtilityDiversitySelector(
-                utility="loss", normalize="zscore", random_state=self._seed()
+                utility="loss", normalize="zscore", random_state=seed
             )
         self.selector_ = clone(selector)
         self._is_trained = False
         self.n_iter_ = 0
+        return rng
 
     def _tell(self, task, X, y):
         """Tell callbacks that a task is done; whether one of them asks to stop."""
@@ -346,7 +388,7 @@ class OnlineBatchSelectionClassifier(
             reconstruction_attributes={name: getattr(self, name) for name in fitted},
         )
 
-    def _train(self, X, y, sample_weight, order):
+    def _train(self, X, y, sample_weight, params, order):
         """Pass through the data in batches of candidates."""
         for start in range(0, len(order), self.candidate_batch_size):
             rows = order[start : start + self.candidate_batch_size]
@@ -357,9 +399,9 @@ class OnlineBatchSelectionClassifier(
             )
             # In the order in which they came: the rule says which, not when.
             chosen = rows[np.sort(chosen)]
-            given = {} if self._is_trained else {"classes": self.classes_}
-            if sample_weight is not None and _takes_weight(self.estimator_):
-                given["sample_weight"] = sample_weight[chosen]
+            given = _check_method_params(X, params, chosen)
+            if not self._is_trained:
+                given["classes"] = self.classes_
             self.estimator_.partial_fit(X[chosen], y[chosen], **given)
             self._is_trained = True
 

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._state import restore_on_failure
-from ._arrays import as_floats, check_finite, is_tensor, masked, n_dimensions
+from ._arrays import as_floats, check_finite, is_tensor, n_dimensions
 from ._head import FactoredLogits
 from ._random_map import RandomMap
 
@@ -37,7 +37,8 @@ class BilinearRandomProjection(
         (d2, d1), or the same for both. A side that is no longer is kept as it is.
     kind : {"srft", "sign", "gaussian"}, default="srft"
         Rows of the real Fourier basis, drawn without replacement, behind random signs;
-        random signs; or normal numbers. Only with "srft" long sides need no matrix.
+        random signs; or normal numbers. With "srft" pickles hold no matrix, and sides
+        for which it would have more than 2**25 numbers go through an FFT instead.
     scaling : {"jl", "official"}, default="jl"
         "jl" keeps lengths in the mean. "official" multiplies by
         :math:`\sqrt{n_{positions} n_{classes}} / 2`, which the code that goes with [1]_
@@ -138,7 +139,9 @@ class BilinearRandomProjection(
             If a parameter or a shape is not allowed, or a value is not finite.
         """
         matrices = self._matrices(X, reset=True)
-        return self._draw(matrices.shape[1], matrices.shape[2])
+        self._draw(matrices.shape[1], matrices.shape[2])
+        self._check_shape(matrices)
+        return self
 
     def transform(self, X):
         """Project matrices.
@@ -180,9 +183,17 @@ class BilinearRandomProjection(
         array or Tensor of shape (d1, n_features)
             With one more column if there is a bias. It holds while the head does not
             change.
+
+        Raises
+        ------
+        ValueError
+            If the head has another number of classes than in ``fit``, or its parts do
+            not fit.
         """
         check_is_fitted(self)
-        columns = FactoredLogits(weight[:1], weight, bias).columns()
+        head = FactoredLogits(weight[:1], weight, bias)
+        self._check_shape(head)
+        columns = head.columns()
         return self.classes_map_.last_axis(columns.mT).mT
 
     def transform_factored(self, logits, mask=None, *, projected_head=None):
@@ -288,14 +299,14 @@ class BilinearRandomProjection(
 
 
 def project(projection, logits, mask):
-    """Project logits, dense or factored, that a mask hides some rows of.
+    """Project logits, dense or factored.
 
     Parameters
     ----------
     projection : BilinearRandomProjection
         A fitted one.
     logits : array of shape (n_samples, n_positions, n_classes) or FactoredLogits
-        Logits.
+        Logits; dense ones are zero where the mask hides them.
     mask : array of shape (n_samples, n_positions) or None
         True for positions that count.
 
@@ -306,4 +317,4 @@ def project(projection, logits, mask):
     """
     if isinstance(logits, FactoredLogits):
         return projection.transform_factored(logits, mask)
-    return projection.transform(masked(logits, mask))
+    return projection.transform(logits)

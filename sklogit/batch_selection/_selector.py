@@ -1,6 +1,6 @@
 """Online batch selection by utility and diversity of the logits."""
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from math import ceil
 from numbers import Integral, Real
 
@@ -22,8 +22,9 @@ from ._arrays import (
     masked,
     n_dimensions,
     namespace,
+    on_cpu,
 )
-from ._embedding_buffer import EmbeddingBuffer, mean_distances
+from ._embedding_buffer import EmbeddingBuffer, pairwise_distances
 from ._head import FactoredLogits
 from ._projection import BilinearRandomProjection, project
 from ._utilities import utilities
@@ -32,14 +33,15 @@ from ._utilities import utilities
 class UtilityDiversitySelector(BaseEstimator):
     r"""Choose from a batch the samples that are most worth training on.
 
-    .. math:: s_i = \|L_i\|_* + \alpha \, \frac{1}{|Q|} \sum_{z \in Q} \|z_i - z\|_2
+    .. math:: s_i = \|L_i\|_* + \alpha \, \min_{z \in Q} \|z_i - z\|_2
 
     :math:`L_i` are the logits of a sample, positions times classes, under the current
     weights; :math:`z_i` is a random projection of them, and Q holds the projections of
     the samples that were chosen last. The first term is the utility: the model can move
     a lot on the sample, and its positions predict different things. The second is the
     diversity: the sample is no repeat of what was trained on lately. The samples with
-    the greatest scores are chosen [1]_.
+    the greatest scores are chosen. The source [1]_ takes the mean distance to Q, not
+    the smallest, which is ``distance="mean"``.
 
     It needs no gradients, no reference model and no validation data.
 
@@ -53,6 +55,10 @@ class UtilityDiversitySelector(BaseEstimator):
         "nuclear" or "frobenius", norms of the logits; "loss", the cross-entropy;
         "random", which with ``alpha=0`` chooses at random; or a function of logits and
         y that returns one number a sample.
+    distance : {"nearest", "mean"}, default="nearest"
+        The diversity of a sample is its distance to the nearest in Q, or the mean of
+        those to all, as in [1]_. A copy is at no distance from itself, but as far as
+        any from the rest: the mean hardly tells copies.
     normalize : {None, "zscore"}, default=None
         "zscore" standardises both terms within the candidates, so that alpha has no
         unit. With None the terms are added as they are.
@@ -103,13 +109,14 @@ class UtilityDiversitySelector(BaseEstimator):
     better.
 
     Only :math:`\alpha` times the scale of the projection has a meaning: published
-    values of alpha belong to ``BilinearRandomProjection(scaling="official")``.
+    values of alpha belong to ``BilinearRandomProjection(scaling="official")`` and
+    ``distance="mean"``.
 
     References
     ----------
     .. [1] "Utility-Diversity Aware Online Batch Selection for LLM Supervised
-       Fine-tuning", arXiv:2510.16882. Masks, "zscore", the length norm and the weights
-       of samples are ours.
+       Fine-tuning", arXiv:2510.16882. The nearest distance, masks, "zscore", the
+       length norm and the weights of samples are ours.
 
     Examples
     --------
@@ -136,6 +143,7 @@ class UtilityDiversitySelector(BaseEstimator):
         ],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "utility": [StrOptions({"nuclear", "frobenius", "loss", "random"}), callable],
+        "distance": [StrOptions({"nearest", "mean"})],
         "normalize": [StrOptions({"zscore"}), None],
         "length_norm": ["boolean"],
         "projection": [BilinearRandomProjection, None],
@@ -151,6 +159,7 @@ class UtilityDiversitySelector(BaseEstimator):
         *,
         alpha=1.0,
         utility="nuclear",
+        distance="nearest",
         normalize=None,
         length_norm=False,
         projection=None,
@@ -162,6 +171,7 @@ class UtilityDiversitySelector(BaseEstimator):
         self.budget = budget
         self.alpha = alpha
         self.utility = utility
+        self.distance = distance
         self.normalize = normalize
         self.length_norm = length_norm
         self.projection = projection
@@ -214,13 +224,14 @@ class UtilityDiversitySelector(BaseEstimator):
         mask : array of shape (n_samples, n_positions), default=None
             True for positions that count; by default all do.
         sample_weight : array of shape (n_samples,), default=None
-            Weights, not negative, by which utilities are multiplied; those of weight 0
-            have the score -inf.
+            Weights, not negative, by which utilities are multiplied.
 
         Returns
         -------
         array or Tensor of shape (n_samples,)
-            Scores. Nothing that the selector remembers changes.
+            Scores, -inf of samples that training would not notice: those of weight 0,
+            and those that the mask hides altogether. Nothing that the selector
+            remembers changes.
 
         Raises
         ------
@@ -246,13 +257,13 @@ class UtilityDiversitySelector(BaseEstimator):
         mask : array of shape (n_samples, n_positions), default=None
             True for positions that count; by default all do.
         sample_weight : array of shape (n_samples,), default=None
-            Weights, not negative, by which utilities are multiplied; those of weight 0
-            have the score -inf.
+            Weights, not negative, by which utilities are multiplied.
 
         Returns
         -------
         array or Tensor of shape (n_selected,)
             Their indices, that of the greatest score first, of equal ones the lowest.
+            Samples of weight 0, and those that the mask hides altogether, come last.
 
         Raises
         ------
@@ -321,10 +332,11 @@ class UtilityDiversitySelector(BaseEstimator):
 
     def _preview(self):
         """Return a selector whose scoring leaves no trace in this one."""
-        preview = clone(self)
-        vars(preview).update(vars(self))
-        if hasattr(self, "n_steps_"):
-            preview.random_state_ = deepcopy(self.random_state_)
+        preview = copy(self)
+        # The user's generator before the first selection, the selector's own then.
+        for name in ("random_state", "random_state_"):
+            if name in vars(self):
+                setattr(preview, name, deepcopy(getattr(self, name)))
         return preview
 
     def _score(self, logits, y, mask, sample_weight):
@@ -337,11 +349,13 @@ class UtilityDiversitySelector(BaseEstimator):
                 f"logits must have {self.n_classes_} classes, as before, got "
                 f"{logits.shape[2]}."
             )
-        example = logits.hidden if isinstance(logits, FactoredLogits) else logits
+        factored = isinstance(logits, FactoredLogits)
         if mask is not None:
-            mask = as_mask(mask, example)
-        if not isinstance(logits, FactoredLogits):
-            check_finite("logits", masked(logits, mask))
+            mask = as_mask(mask, logits.hidden if factored else logits)
+        if not factored:
+            # Here for all that follows, as logits may be many.
+            logits = masked(logits, mask)
+            check_finite("logits", logits)
         utility = utilities(
             self.utility,
             logits,
@@ -351,20 +365,25 @@ class UtilityDiversitySelector(BaseEstimator):
             length_norm=self.length_norm,
         )
         check_finite("utility", utility)
-        weight = None
+        counts = namespace(utility).ones_like(utility)
+        if mask is not None:
+            counts = like(mask.any(-1), utility)
         if sample_weight is not None:
             weight = _checked_weight(sample_weight, utility)
-            utility = utility * weight
+            utility, counts = utility * weight, counts * weight
         embeddings, diversity = self._diversity(logits, mask, utility)
-        if self.normalize is None:
-            scores = utility + self.alpha * diversity
-        else:
-            scores = _standardised(utility) + self.alpha * _standardised(diversity)
-        if weight is not None:
-            # However new they are: a step for them would change nothing.
-            nothing = namespace(scores).full_like(scores, -np.inf)
-            scores = namespace(scores).where(weight > 0, scores, nothing)
+        scores = self._combined(utility, diversity, counts > 0)
         return embeddings, (utility, diversity), scores
+
+    def _combined(self, utility, diversity, counts):
+        """Scores, -inf where a sample does not count."""
+        if self.normalize is not None:
+            utility = _standardised(utility, counts)
+            diversity = _standardised(diversity, counts)
+        scores = utility + self.alpha * diversity
+        # However new they are: a step for them would change nothing.
+        nothing = namespace(scores).full_like(scores, -np.inf)
+        return namespace(scores).where(counts, scores, nothing)
 
     def _diversity(self, logits, mask, utility):
         if self.alpha == 0 or not len(logits):
@@ -372,9 +391,9 @@ class UtilityDiversitySelector(BaseEstimator):
         if not hasattr(self, "projection_"):
             self.projection_ = self._drawn_projection(logits)
         embeddings = as_double(project(self.projection_, logits, mask))
-        diversity = self._buffer.mean_distances(embeddings)
+        diversity = self._buffer.distances(embeddings, self.distance)
         if self.batch_diversity:
-            within = mean_distances(embeddings, embeddings)
+            within = pairwise_distances(embeddings, embeddings).mean(-1)
             diversity = diversity + self.batch_diversity * within
         return embeddings, diversity
 
@@ -388,6 +407,13 @@ class UtilityDiversitySelector(BaseEstimator):
         projection._validate_params()
         return projection._draw(logits.shape[1], logits.shape[2])
 
+    def __getstate__(self):
+        state = super().__getstate__()
+        for name in ("utility_", "diversity_", "last_scores_"):
+            if name in state:
+                state[name] = on_cpu(state[name])
+        return state
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.non_deterministic = self.random_state is None
@@ -397,7 +423,7 @@ class UtilityDiversitySelector(BaseEstimator):
 def _checked(logits):
     """Return logits as (n_samples, n_positions, n_classes), without their graph."""
     if isinstance(logits, FactoredLogits):
-        return logits
+        return logits.detached()
     logits = as_floats("logits", logits)
     logits = logits.detach() if is_tensor(logits) else logits
     logits = logits[:, None] if logits.ndim == 2 else logits
@@ -422,13 +448,14 @@ def _checked_weight(sample_weight, utility):
     return weight
 
 
-def _standardised(values):
-    """Values with mean 0 and standard deviation 1; 0 if they are all the same."""
-    if not len(values):
-        return values
-    centred = values - values.mean()
-    spread = float((centred**2).mean()) ** 0.5
-    # Of equal values, round-off alone would be blown up to the size of one.
-    if spread <= 1e-12 * float(abs(values).max()):
+def _standardised(values, counts):
+    """Values that count with mean 0 and deviation 1; 0 if they are all the same."""
+    counted = values[counts]
+    if not len(counted):
         return 0 * values
-    return centred / spread
+    mean = counted.mean()
+    spread = float(((counted - mean) ** 2).mean()) ** 0.5
+    # Of equal values, round-off alone would be blown up to the size of one.
+    if spread <= 1e-12 * float(abs(counted).max()):
+        return 0 * values
+    return (values - mean) / spread

@@ -1,6 +1,7 @@
 """How useful each sample is, judged by its logits."""
 
 import numpy as np
+from scipy.special import logsumexp
 
 from ._arrays import (
     as_double,
@@ -9,7 +10,6 @@ from ._arrays import (
     as_numpy,
     is_tensor,
     like,
-    masked,
     namespace,
 )
 from ._head import FactoredLogits
@@ -24,7 +24,7 @@ def utilities(name, logits, y, mask, rng, *, length_norm=False):
     name : str or callable
         "nuclear", "frobenius", "loss", "random", or ``name(logits, y)``.
     logits : array of shape (n_samples, n_positions, n_classes) or FactoredLogits
-        Logits.
+        Logits; dense ones are zero where the mask hides them.
     y : array of shape (n_samples,) or (n_samples, n_positions), or None
         Class indices.
     mask : array of shape (n_samples, n_positions) or None
@@ -63,9 +63,9 @@ def utilities(name, logits, y, mask, rng, *, length_norm=False):
         norm = logits.nuclear_norms if name == "nuclear" else logits.frobenius_norms
         norms = as_double(norm(mask))
     elif name == "nuclear":
-        norms = as_double(nuclear_norm(logits, mask=mask))
+        norms = as_double(nuclear_norm(logits))
     else:
-        norms = as_double(frobenius_norms(masked(logits, mask)))
+        norms = as_double(frobenius_norms(logits))
     return norms / _greatest_norms(name, logits, mask, norms) if length_norm else norms
 
 
@@ -120,22 +120,16 @@ def mean_losses(logits, y, mask=None):
             f"y must be class indices below {n_classes}, the number of logits, got "
             f"{int(labels.max())}."
         )
-    wide = as_double(masked(logits, counts))
-    wide = wide - _greatest(wide)
-    log_sum = xp.log(xp.exp(wide).sum(-1))
     index = xp.where(counts, labels, 0 * labels)[..., None]
-    if is_tensor(wide):
-        chosen = wide.gather(-1, index)[..., 0]
+    if is_tensor(logits):
+        losses = logits.logsumexp(-1) - logits.gather(-1, index)[..., 0]
     else:
-        chosen = np.take_along_axis(wide, index, axis=-1)[..., 0]
-    zero = 0 * log_sum
-    total = xp.where(counts, log_sum - chosen, zero).sum(-1)
+        chosen = np.take_along_axis(logits, index, axis=-1)[..., 0]
+        losses = logsumexp(logits, axis=-1) - chosen
+    losses = as_double(losses)
+    total = xp.where(counts, losses, 0 * losses).sum(-1)
     number = counts.sum(-1)
     return total / xp.where(number > 0, number, 0 * number + 1)
-
-
-def _greatest(wide):
-    return wide.amax(-1, keepdim=True) if is_tensor(wide) else wide.max(-1)[..., None]
 
 
 def _labels_like(y, logits):
@@ -149,8 +143,10 @@ def _labels_like(y, logits):
     if found not in (shape, shape[:1]):
         raise ValueError(f"y must have the shape {shape[:1]} or {shape}, got {found}.")
     if is_tensor(logits):
-        xp = namespace(logits)
-        return xp.as_tensor(y, device=logits.device).long().reshape(shape)
+        y = namespace(logits).as_tensor(y, device=logits.device)
+        if y.is_floating_point() or y.is_complex():
+            raise ValueError(f"y must be class indices, got dtype {y.dtype}.")
+        return y.long().reshape(shape)
     y = as_numpy(y)
     if y.dtype.kind not in "iub":
         raise ValueError(f"y must be class indices, got dtype {y.dtype}.")

@@ -1,5 +1,6 @@
 """Nets that train on the rows of each batch that are worth it."""
 
+from numbers import Integral
 from time import perf_counter
 
 import torch
@@ -34,7 +35,8 @@ class OnlineSelection(BatchPolicy):
         ``budget``, ``alpha``, ``utility`` and so on. Those that are not given are its
         defaults, but for rows with one target each `utility` is "loss" and `normalize`
         "zscore": the nuclear norm of one position says no more than how sure the net
-        is.
+        is. Wrong labels have the greatest losses: where a good part of them is wrong,
+        a choice at random is better.
 
     Attributes
     ----------
@@ -207,8 +209,14 @@ class OnlineSelection(BatchPolicy):
         return logits
 
     def _holds(self, head):
-        """Whether what is kept is of the head as it is now."""
-        return self._head is not None and self._head[0] == _versions(head)
+        """Whether what is kept is of the head as it is now.
+
+        Of a head that is trained it never is: an optimiser that writes through its
+        ``.data`` would leave no trace in the versions.
+        """
+        if self._head is None or any(p.requires_grad for p in head.parameters()):
+            return False
+        return self._head[0] == _versions(head)
 
     def __getstate__(self):
         # Versions of tensors mean nothing elsewhere.
@@ -255,7 +263,7 @@ class OnlineSelectionMixin:
 class OnlineSelectionClassifier(OnlineSelectionMixin, LogitClassifier):
     r"""Classify by a net that trains on the rows of each batch that are worth it.
 
-    .. math:: s_i = \|L_i\|_* + \alpha \, \frac{1}{|Q|} \sum_{z \in Q} \|z_i - z\|_2
+    .. math:: s_i = \|L_i\|_* + \alpha \, \min_{z \in Q} \|z_i - z\|_2
 
     Each batch goes through the net once without gradients; the rows with the greatest
     scores, of their logits :math:`L_i` and of their distance to the rows that were
@@ -333,7 +341,8 @@ class OnlineSelectionClassifier(OnlineSelectionMixin, LogitClassifier):
 
 
 def _keeps_all(selector):
-    return not isinstance(selector.budget, int) and selector.budget == 1.0
+    # As a number of rows, 1 is one of them.
+    return not isinstance(selector.budget, Integral) and selector.budget == 1.0
 
 
 def _is_blind(selector):

@@ -3,8 +3,10 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_array
+from sklearn import config_context
 from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import Perceptron, SGDClassifier
@@ -198,6 +200,53 @@ def test_weights_rank_for_classifiers_that_take_none(digits):
     assert clf.fit(X, y, sample_weight=weight).selector_.n_selected_ == 125
 
 
+class Grouped(SGDClassifier):
+    """Takes something more, and keeps it."""
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None, group=None):
+        self.groups_ = [*getattr(self, "groups_", []), (X, group)]
+        return super().partial_fit(X, y, classes, sample_weight)
+
+
+def test_metadata_are_routed_for_the_rows_kept(digits):
+    X, y = digits
+    group = np.arange(len(y))
+    with config_context(enable_metadata_routing=True):
+        inner = Grouped(loss="log_loss", random_state=0)
+        inner.set_partial_fit_request(group=True, sample_weight=False)
+        clf = online(estimator=inner, max_iter=1)
+        clf.set_fit_request(sample_weight=True).fit(
+            X, y, sample_weight=np.ones(len(y)), group=group
+        )
+        clf.set_partial_fit_request(sample_weight=True)
+        clf.partial_fit(X, y, group=group)
+    assert len(clf.estimator_.groups_) == 2 * 16
+    for X_kept, kept in clf.estimator_.groups_:
+        np.testing.assert_array_equal(X_kept, X[kept])
+    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
+        clf.fit(X, y, group=group)
+
+
+def test_generator_as_random_state_decides_all(digits):
+    first, second, other = (
+        online(random_state=np.random.RandomState(seed), max_iter=1).fit(*digits)
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first.estimator_.coef_, second.estimator_.coef_)
+    assert abs(first.estimator_.coef_ - other.estimator_.coef_).max() > 0.01
+
+
+def test_frames_and_single_precision(digits):
+    X, y = digits
+    frame, labels = pd.DataFrame(X).add_prefix("p"), pd.Series(y).map(str)
+    clf = online().partial_fit(frame, labels).partial_fit(frame, labels)
+    assert clf.feature_names_in_[0] == "p0"
+    plain = online().partial_fit(X, y).partial_fit(X, y)
+    np.testing.assert_array_equal(clf.predict(frame), plain.predict(X).astype(str))
+    single = online().partial_fit(X.astype(np.float32), y)
+    assert single.estimator_.coef_.dtype == np.float32
+
+
 # -- streams ---------------------------------------------------------------------------
 
 
@@ -205,9 +254,10 @@ def stream(X, y, size=50):
     return [(X[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
 
 
-def test_stream_interrupted_by_pickling_goes_on_identically(digits):
+@pytest.mark.parametrize("random_state", [0, None])
+def test_stream_interrupted_by_pickling_goes_on_identically(digits, random_state):
     parts = stream(*digits)
-    clf = online()
+    clf = online(random_state=random_state)
     for X, y in parts[:5]:
         clf.partial_fit(X, y, classes=range(10))
     copy = pickle.loads(pickle.dumps(clf))

@@ -69,8 +69,8 @@ def test_long_sides_by_fft_are_the_same(monkeypatch, n_classes, make):
     projection = BilinearRandomProjection((8, 60), random_state=0)
     expected = projection.fit_transform(L)
     monkeypatch.setattr("sklogit.batch_selection._random_map._FFT_ABOVE", 50)
-    projection.fit(L)
-    assert projection.classes_map_.matrix is None
+    # No matrix is made for them.
+    monkeypatch.delattr("sklogit.batch_selection._random_map.RandomMap._matrix_like")
     np.testing.assert_allclose(projection.transform(make(L)), expected, atol=1e-12)
 
 
@@ -161,7 +161,19 @@ def test_pickles_hold_no_converted_matrices():
     z = projection.transform(torch.from_numpy(L))
     copy = pickle.loads(pickle.dumps(projection))
     assert copy.classes_map_._converted is None
+    assert copy.classes_map_.matrix is None
     np.testing.assert_array_equal(copy.transform(torch.from_numpy(L)), z)
+
+
+def test_data_longer_than_n_positions_are_refused():
+    with pytest.raises(ValueError, match="at most 3 positions, got 5"):
+        BilinearRandomProjection(n_positions=3).fit(np.ones((2, 5, 7)))
+
+
+def test_head_of_other_classes_than_in_fit_is_refused():
+    projection = BilinearRandomProjection().fit(np.ones((2, 5, 7)))
+    with pytest.raises(ValueError, match="7 classes, as in fit, got 9"):
+        projection.project_head(np.ones((9, 3)))
 
 
 def test_other_shapes_than_in_fit_are_refused():

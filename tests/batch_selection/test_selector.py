@@ -35,17 +35,29 @@ def embedded(logits):
 # -- scores ----------------------------------------------------------------------------
 
 
-def test_scores_are_utility_and_weighted_mean_distance_to_the_buffer():
+@pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize(
+    ("distance", "reduce"), [("nearest", np.min), ("mean", np.mean)]
+)
+def test_scores_are_utility_and_weighted_distance_to_the_buffer(distance, reduce, make):
     first, second = batch(), batch(seed=1)
-    rule = selector(alpha=0.7)
-    kept = rule.select(first)
-    distance = cdist(embedded(second), embedded(first[kept])).mean(axis=1)
+    rule = selector(alpha=0.7, distance=distance)
+    kept = rule.select(make(first))
+    distance = reduce(cdist(embedded(second), embedded(first[kept])), axis=1)
     expected = nuclear_norm(second) + 0.7 * distance
-    np.testing.assert_allclose(rule.score_samples(second), expected)
-    rule.select(second)
+    np.testing.assert_allclose(rule.score_samples(make(second)), expected)
+    rule.select(make(second))
     np.testing.assert_allclose(rule.utility_, nuclear_norm(second))
     np.testing.assert_allclose(rule.diversity_, distance)
     np.testing.assert_allclose(rule.last_scores_, expected)
+
+
+def test_copy_of_one_of_many_remembered_samples_is_at_no_distance():
+    rule = selector(10)
+    rule.select(batch())
+    rule.select(np.concatenate([batch()[3:4], batch(seed=1)]))
+    assert rule.diversity_[0] == 0
+    assert (rule.diversity_[1:] > 1).all()
 
 
 def test_distances_are_those_of_the_projection():
@@ -55,7 +67,7 @@ def test_distances_are_those_of_the_projection():
     kept = rule.select(first)
     z = projection.fit(first).transform
     rule.select(second)
-    expected = cdist(z(second), z(first[kept])).mean(axis=1)
+    expected = cdist(z(second), z(first[kept])).min(axis=1)
     np.testing.assert_allclose(rule.diversity_, expected)
 
 
@@ -78,7 +90,7 @@ def test_constant_utility_leaves_the_order_of_diversity():
     rule = selector(utility=lambda logits, y: np.ones(len(logits)))
     kept = rule.select(batch())
     second = batch(seed=1)
-    distance = cdist(embedded(second), embedded(batch()[kept])).mean(axis=1)
+    distance = cdist(embedded(second), embedded(batch()[kept])).min(axis=1)
     np.testing.assert_array_equal(rule.select(second), np.argsort(-distance)[:3])
 
 
@@ -113,7 +125,7 @@ def test_zscore_has_no_unit():
     rule.select(batch(seed=1))
     utility, distance = nuclear_norm(batch()), None
     kept = rule.buffer_
-    distance = cdist(embedded(batch()), kept).mean(axis=1)
+    distance = cdist(embedded(batch()), kept).min(axis=1)
     expected = (utility - utility.mean()) / utility.std()
     expected += (distance - distance.mean()) / distance.std()
     np.testing.assert_allclose(rule.score_samples(batch()), expected)
@@ -188,6 +200,27 @@ def test_samples_without_weight_come_last_however_new_they_are(make):
     logits = np.concatenate([-5 * batch(1), *[batch(1)] * 4])
     kept = rule.select(make(logits), sample_weight=weight)
     assert sorted(kept.tolist()) == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
+def test_samples_of_which_nothing_counts_come_last_however_new_they_are(make):
+    rule = selector(4, alpha=100)
+    rule.select(make(batch(1)))
+    mask = np.ones((5, 4), dtype=bool)
+    mask[[0, 3]] = False
+    kept = rule.select(make(np.concatenate([batch(1)] * 5)), mask=make(mask))
+    assert sorted(kept.tolist()) == [0, 1, 2, 4]
+    assert np.flatnonzero(rule.last_scores_ == -np.inf).tolist() == [0, 3]
+
+
+def test_zscore_is_of_the_samples_that_count():
+    logits, weight = batch(), np.ones(10)
+    logits[:3] *= 50
+    weight[:3] = 0
+    rule = selector(normalize="zscore")
+    rule.select(batch(seed=1))
+    scores = rule.score_samples(logits, sample_weight=weight)
+    np.testing.assert_allclose(scores[3:], rule.score_samples(logits[3:]))
 
 
 @pytest.mark.parametrize("utility", ["nuclear", "frobenius"])
@@ -306,6 +339,21 @@ def test_buffer_smaller_than_a_selection():
     np.testing.assert_allclose(rule.buffer_, embedded(batch()[kept[-2:]]))
 
 
+def test_scoring_before_the_first_selection_draws_no_random_number():
+    random_state = np.random.RandomState(0)
+    selector(utility="random", random_state=random_state).score_samples(batch())
+    assert random_state.randint(1000) == np.random.RandomState(0).randint(1000)
+
+
+def test_graph_of_the_candidates_is_not_remembered():
+    rule = selector()
+    hidden = torch.from_numpy(batch(n_classes=3)).requires_grad_()
+    for logits in (hidden, FactoredLogits(hidden, torch.ones(9, 3).double())):
+        rule.fit(logits).select(logits)
+        for values in (rule.buffer_, rule.utility_, rule.last_scores_):
+            assert not values.requires_grad
+
+
 def test_scoring_leaves_no_trace():
     rule = selector(utility="random")
     rule.score_samples(batch())
@@ -327,6 +375,22 @@ def test_pickles_go_on_as_the_selector_would(random_state):
     for seed in range(1, 4):
         logits = batch(n_classes=200, seed=seed)
         np.testing.assert_array_equal(rule.select(logits), copy.select(logits))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_pickles_of_a_gpu_are_loaded_without_one_and_go_on_there():
+    rule, copy = selector(), None
+    for seed in range(3):
+        logits = torch.from_numpy(batch(seed=seed)).cuda()
+        kept = rule.select(logits)
+        assert kept.is_cuda
+        assert rule.buffer_.is_cuda
+        if copy is not None:
+            np.testing.assert_array_equal(copy.select(logits).cpu(), kept.cpu())
+            assert copy.buffer_.is_cuda
+        copy = pickle.loads(pickle.dumps(rule))
+        assert not copy.buffer_.is_cuda
+        assert not copy.last_scores_.is_cuda
 
 
 def test_clone_and_fit_forget():
@@ -409,3 +473,5 @@ def test_loss_needs_labels_that_are_classes():
         rule.select(batch(), np.full((10, 4), 6))
     with pytest.raises(ValueError, match="y must be class indices, got dtype"):
         rule.select(batch(), np.full((10, 4), 0.5))
+    with pytest.raises(ValueError, match="y must be class indices, got dtype"):
+        rule.select(torch.from_numpy(batch()), torch.full((10, 4), 0.5))

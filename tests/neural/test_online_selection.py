@@ -75,6 +75,12 @@ def test_each_step_has_the_rows_of_the_budget(digits, budget, n_kept):
     assert selector.n_selected_ == sum(map(len, steps))
 
 
+@pytest.mark.parametrize("one", [1, np.int64(1)])
+def test_budget_of_one_row_is_no_share(digits, one):
+    net = selecting(Hidden, batch_policy__budget=one, max_epochs=1).fit(*digits)
+    assert net.history[-1, "batches", 0, "n_selected"] == 1
+
+
 def test_rows_are_those_of_the_greatest_scores_in_their_order(digits):
     X, y = (values[:100] for values in digits)
     rule = UtilityDiversitySelector(10, alpha=0, utility="loss", random_state=0)
@@ -250,6 +256,24 @@ def test_linear_heads_need_no_logits(sequences, monkeypatch, trained):
     assert not any(held) if trained else all(held)
 
 
+def test_factor_of_a_trained_head_is_not_held_though_its_version_says_so(sequences):
+    class ThroughData(torch.optim.SGD):
+        @torch.no_grad()
+        def step(self, closure=None):
+            with torch.enable_grad():
+                loss = closure()
+            for parameter in self.param_groups[0]["params"]:
+                parameter.data.sub_(parameter.grad, alpha=0.5)
+            return loss
+
+    kwargs = {"max_epochs": 1, "batch_policy__alpha": 0.0}
+    kwargs |= {"iterator_train__shuffle": False}
+    net = language_net(optimizer=ThroughData, **kwargs).fit(sequences)
+    plain = language_net(optimizer=torch.optim.SGD, lr=0.5, **kwargs).fit(sequences)
+    scores, expected = (n.batch_policy_.selector_.last_scores_ for n in (net, plain))
+    torch.testing.assert_close(scores, expected)
+
+
 def test_factored_and_dense_logits_train_the_same_net(sequences, monkeypatch):
     factored = language_net(max_epochs=4).fit(sequences)
     monkeypatch.setattr(OnlineSelection, "_pays_factored", lambda *args: False)
@@ -262,10 +286,11 @@ def test_loss_of_sequences_needs_their_logits(sequences):
     assert net.batch_policy_.selector_.n_selected_ == 2 * 3 * 5
 
 
-def test_rows_without_a_target_are_not_chosen(digits):
+@pytest.mark.parametrize("alpha", [0.0, 100.0])
+def test_rows_without_a_target_are_not_chosen(digits, alpha):
     X, y = digits
     y = torch.from_numpy(np.where(np.arange(len(y)) % 2, y, -100))
-    net = selecting(classes=range(10), max_epochs=1, batch_policy__alpha=0.0)
+    net = selecting(classes=range(10), max_epochs=1, batch_policy__alpha=alpha)
     net.fit(TensorDataset(torch.from_numpy(X), y))
     kept = torch.cat(net.module_.module.steps).numpy()
     without = {row.tobytes() for row in X[::2]}
