@@ -27,6 +27,8 @@ from torch.utils.data import TensorDataset
 
 from sklogit.neural import LogitClassifier, OnlineSelection, OnlineSelectionClassifier
 
+torch.set_num_threads(1)  # More lose time on a net this small.
+
 folder = Path(sklearn.__file__).parent / "datasets" / "descr"
 text = "\n".join(path.read_text("utf8") for path in sorted(folder.glob("*.rst")))
 alphabet, characters = np.unique(list(text), return_inverse=True)
