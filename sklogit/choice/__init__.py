@@ -2,6 +2,7 @@
 
 from ._auction import PositionAuction
 from ._cascade import cascade_assignment
+from ._choice_score import choice_log_likelihood
 from ._conditional_logit import ConditionalLogit
 from ._frontier_display import WelfareRevenueDisplay
 from ._independent import independent_assignment
@@ -22,6 +23,7 @@ __all__ = [
     "VirtualValue",
     "WelfareRevenueDisplay",
     "cascade_assignment",
+    "choice_log_likelihood",
     "independent_assignment",
     "mnl_assignment",
 ]

@@ -14,21 +14,17 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.validation import check_array, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .._state import restore_on_failure
+from ._auction_input import checked_bids, tables_of, virtual_values_of
 from ._cascade import check_order, check_solver
-from ._checks import (
-    check_ctr,
-    check_max_ads,
-    check_utilities,
-    check_weights,
-    utilities_of,
-)
+from ._checks import check_max_ads
+from ._click_model import check_click_labels, check_click_model, predicted_utilities
 from ._conditional_logit import ConditionalLogit
+from ._log_rows import rows_that_tell
 from ._mechanism import Mechanism
 from ._outcome import stack_outcomes
-from ._virtual_value import VirtualValue
 
 
 class PositionAuction(BaseEstimator):
@@ -58,14 +54,17 @@ class PositionAuction(BaseEstimator):
         Distribution of values, of each ad or of all; a frozen one of scipy.stats, or a
         tuple of functions (cdf, pdf, ppf). Needed unless the objective is welfare.
     click_model : classifier, default=None
-        Learns clicks from logs, with `decision_function` or `predict_proba`. None takes
-        a `ConditionalLogit`, without outside option only if you give one.
+        Learns clicks from logs, with `predict_proba`, and with an outside option if it
+        has the choice. None takes a `ConditionalLogit` of what the log tells about such
+        users: of impressions for "mnl"; of single rows for the others, for "cascade"
+        without those after a click, which were not read.
     order : "value" or array-like of shape (n_positions,), default="value"
         Order of reading of the cascade: free, or this permutation.
     solver : {"auto", "exact", "greedy", "brute"}, default="auto"
         Solver of the cascade, see `cascade_assignment`.
     tol : float, default=1e-12
-        Relative tolerance of the placement for "mnl".
+        Relative tolerance of the value of the placement for "mnl"; above 1e-9 payments
+        are not called truthful.
     n_jobs : int, default=None
         Jobs for batches of auctions.
     verbose : int, default=0
@@ -155,17 +154,20 @@ class PositionAuction(BaseEstimator):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, groups=None):
+    def fit(self, X, y, groups=None, sample_weight=None):
         """Learn click probabilities from a log.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_rows, n_features)
-            A row for each ad shown: features of the ad in its position.
+            A row for each ad shown: features of the ad in its position. Rows of an
+            impression stand in the order of reading, if users read in an order.
         y : array-like of shape (n_rows,)
             Two labels; the greater one marks clicks.
         groups : array-like of shape (n_rows,), default=None
             Impression of each row; None makes each row one.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Weights, the same for all rows of an impression.
 
         Returns
         -------
@@ -175,12 +177,20 @@ class PositionAuction(BaseEstimator):
         Raises
         ------
         ValueError
-            As the click model raises; and if it takes no groups, and some are given.
+            As the click model raises; if it takes no groups or weights, and some are
+            given; if it has no outside option, or no `predict_proba`; or if y has not
+            two labels.
         """
+        if self.click_model is None:
+            X, y, groups, sample_weight = rows_that_tell(
+                self.user_model, X, y, groups, sample_weight
+            )
         model = self._model()
-        params = self._fit_params(model, groups)
+        check_click_model(model)
+        params = self._fit_params(model, groups=groups, sample_weight=sample_weight)
         self.click_model_ = clone(model).fit(X, y, **params)
         self.classes_ = self.click_model_.classes_
+        check_click_labels(self.classes_)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.click_model_, name):
                 setattr(self, name, getattr(self.click_model_, name))
@@ -296,7 +306,7 @@ class PositionAuction(BaseEstimator):
         return self.run(bids, X, utilities=utilities, ctr=ctr).price_per_click
 
     def get_metadata_routing(self):
-        """Tell how metadata are routed: groups of `fit` to that of the click model.
+        """Tell how metadata are routed: those of `fit` to that of the click model.
 
         Returns
         -------
@@ -312,24 +322,29 @@ class PositionAuction(BaseEstimator):
         if self.click_model is not None:
             return self.click_model
         model = ConditionalLogit()
-        return model.set_fit_request(groups=True) if _routing_enabled() else model
+        if _routing_enabled():
+            model.set_fit_request(groups=True, sample_weight=True)
+        return model
 
-    def _fit_params(self, model, groups):
-        if groups is None:
+    def _fit_params(self, model, **params):
+        params = {name: value for name, value in params.items() if value is not None}
+        if not params:
             return {}
         if _routing_enabled():
-            return process_routing(self, "fit", groups=groups).click_model.fit
-        if has_fit_parameter(model, "groups"):
-            return {"groups": groups}
-        raise ValueError(
-            f"fit of the click_model {type(model).__name__} takes no groups. Leave "
-            "them out, or enable metadata routing for a pipeline with a step that does."
-        )
+            return process_routing(self, "fit", **params).click_model.fit
+        for name in params:
+            if not has_fit_parameter(model, name):
+                raise ValueError(
+                    f"fit of the click_model {type(model).__name__} takes no {name}. "
+                    "Leave them out, or enable metadata routing for a pipeline with a "
+                    "step that does."
+                )
+        return params
 
     def _each(self, method, bids, X, utilities, ctr):
         """Call a method of the mechanism for one auction, or for each of a batch."""
         self._validate_params()
-        bids = _checked_bids(bids)
+        bids = checked_bids(bids)
         tables = self._tables(np.atleast_2d(bids), X, utilities, ctr)
         mechanism = self._mechanism(bids.shape[-1], tables[0].shape[1])
         call = getattr(mechanism, method)
@@ -343,7 +358,7 @@ class PositionAuction(BaseEstimator):
         if self.user_model == "cascade":
             order = check_order(self.order, n_positions)
             check_solver(self.solver, order, n_positions)
-        virtual_values = self._virtual_values(n_ads)
+        virtual_values = virtual_values_of(self.prior, self.objective, n_ads)
         mechanism = Mechanism(
             self.user_model,
             check_max_ads(self.max_ads, n_positions),
@@ -352,30 +367,12 @@ class PositionAuction(BaseEstimator):
             virtual_values,
             self.tol,
         )
-        if virtual_values is not None and not mechanism.is_truthful:
+        if virtual_values is not None and not mechanism.is_monotone:
             raise ValueError(
                 "solver='greedy' has no truthful payments for revenue: set "
                 "objective='welfare', or an exact solver."
             )
         return mechanism
-
-    def _virtual_values(self, n_ads):
-        share = {"welfare": 0.0, "revenue": 1.0}.get(self.objective, self.objective)
-        if share == 0:
-            return None
-        if self.prior is None:
-            raise ValueError(
-                f"objective={self.objective!r} needs a prior, the distribution of "
-                "values, got prior=None."
-            )
-        if not isinstance(self.prior, list):
-            return [_virtual_value(self.prior, share)] * n_ads
-        if len(self.prior) != n_ads:
-            raise ValueError(
-                f"prior must have a distribution for each of {n_ads} ads, got "
-                f"{len(self.prior)}."
-            )
-        return [_virtual_value(prior, share) for prior in self.prior]
 
     def _tables(self, bids, X, utilities, ctr):
         """Tables of each auction: utilities for "mnl", else click probabilities."""
@@ -387,22 +384,13 @@ class PositionAuction(BaseEstimator):
         n_auctions, n_ads = bids.shape
         if X is not None:
             utilities = self._utilities(X, n_auctions, n_ads)
-        is_ctr = ctr is not None
-        tables = _stacked(ctr if is_ctr else utilities, n_auctions, n_ads)
-        tables = [check_ctr(t) if is_ctr else check_utilities(t) for t in tables]
-        if is_ctr and self.user_model == "mnl":
-            tables = [check_utilities(utilities_of(t)) for t in tables]
-        elif not is_ctr and self.user_model != "mnl":
-            tables = [expit(t) for t in tables]
-        return tables * n_auctions if len(tables) < n_auctions else tables
+            if self.user_model != "mnl":  # where a model may be certain of a click
+                ctr = expit(utilities)
+        return tables_of(self.user_model, utilities, ctr, n_auctions, n_ads)
 
     def _utilities(self, X, n_auctions, n_ads):
         check_is_fitted(self, "click_model_")
-        model = self.click_model_
-        if hasattr(model, "decision_function"):
-            utilities = model.decision_function(X)
-        else:
-            utilities = utilities_of(model.predict_proba(X)[:, 1])
+        utilities = predicted_utilities(self.click_model_, X)
         if len(utilities) % (n_auctions * n_ads):
             raise ValueError(
                 f"X must have the same number of rows for each of {n_auctions} x "
@@ -421,42 +409,3 @@ class PositionAuction(BaseEstimator):
 
 def _routing_enabled():
     return get_config()["enable_metadata_routing"]
-
-
-def _checked_bids(bids):
-    bids = check_array(
-        bids, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="bids"
-    )
-    if bids.ndim == 1:
-        return check_weights(bids, name="bids", non_negative=True)
-    if bids.ndim != 2:
-        raise ValueError(
-            f"bids must have shape (n_ads,) or (n_auctions, n_ads), got {bids.shape}."
-        )
-    check_weights(bids.ravel(), name="bids", non_negative=True)
-    return bids
-
-
-def _stacked(tables, n_auctions, n_ads):
-    """One table, or one for each auction."""
-    tables = np.asarray(tables, dtype=np.float64)
-    tables = tables[np.newaxis] if tables.ndim == 2 else tables
-    if tables.ndim != 3 or tables.shape[1] != n_ads:
-        raise ValueError(
-            f"The table of pairs must have a row for each of {n_ads} bids, got shape "
-            f"{tables.shape}."
-        )
-    if len(tables) not in (1, n_auctions):
-        raise ValueError(
-            f"There must be one table of pairs, or one for each of {n_auctions} "
-            f"auctions, got {len(tables)}."
-        )
-    return tables
-
-
-def _virtual_value(prior, share):
-    if isinstance(prior, VirtualValue):
-        if prior.revenue_weight == share:
-            return prior
-        return VirtualValue(prior.dist, prior.ironing, revenue_weight=share)
-    return VirtualValue(prior, revenue_weight=share)

@@ -7,19 +7,30 @@ from sklearn.utils.validation import _check_sample_weight
 
 def two_labels(y):
     """Return the labels of rows not chosen and chosen, or raise ValueError."""
-    check_classification_targets(y)
-    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    classes = _distinct(y)
+    if classes.dtype.kind in "iub" and len(classes) == 2:
+        return classes
+    check_classification_targets(classes)
+    kind = type_of_target(classes, input_name="y", raise_unknown=True)
     if kind != "binary":
         raise ValueError(
             "Only binary classification is supported. The type of the target is "
             f"{kind}."
         )
-    classes = np.unique(y)
     if len(classes) < 2:
         raise ValueError(
             f"y must have two classes, not chosen and chosen, got one class: {classes}."
         )
     return classes
+
+
+def _distinct(y):
+    """Sorted labels; without sorting all rows where there are two numbers."""
+    if y.dtype.kind in "iub" and len(y):
+        ends = np.array([y.min(), y.max()])
+        if ((y == ends[0]) | (y == ends[1])).all():
+            return ends if ends[0] < ends[1] else ends[:1]
+    return np.unique(y)
 
 
 def impression_weights(sample_weight, X, impressions):

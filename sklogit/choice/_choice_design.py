@@ -15,7 +15,7 @@ def choice_design(X, impressions, intercept, outside_option):
     ----------
     X : ndarray or CSR of shape (n_rows, n_features)
         Features.
-    impressions : Impressions
+    impressions : Impressions or RankedImpressions
         Which rows are shown together.
     intercept : bool
         Whether to append the column.
@@ -25,23 +25,26 @@ def choice_design(X, impressions, intercept, outside_option):
     Returns
     -------
     design : ndarray or CSR of shape (n_rows, n_features + intercept)
-        The sorted rows.
+        The sorted rows; an array is stored column by column.
     centre : ndarray of shape (n_features,)
         What was subtracted from all rows, if there is an intercept; else zero.
     """
-    X = impressions.sorted(X)
     n, d = X.shape
     centre = np.zeros(d)
     if sparse.issparse(X):
+        X = impressions.sorted(X)
         if intercept:
             X = sparse.hstack([X, np.ones((n, 1))], format="csr")
         return X, centre
+    # Few columns and many rows: a pass over a column costs less than one over rows.
+    columns = np.ones((d + intercept, n))
+    columns[:d] = impressions.sorted(X).T
     if not outside_option:
         # From the first row on: what is the same in an impression is zero, exactly.
-        return X - X[impressions.spread(impressions.starts)], centre
-    if not intercept:
-        return X, centre
-    centre = X.mean(axis=0)
-    design = np.ones((n, d + 1))
-    np.subtract(X, centre, out=design[:, :d])
-    return design, centre
+        first = impressions.first(columns).copy()
+        for j in range(d):
+            columns[j] -= impressions.spread(first[j])
+    elif intercept:
+        centre = columns[:d].mean(axis=1)
+        columns[:d] -= centre[:, np.newaxis]
+    return columns.T, centre

@@ -4,33 +4,43 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
-    check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 
 from .._state import restore_on_failure
+from ._callback_metadata import callback_metadata
+from ._choice_covariance import Estimates
 from ._choice_data import impression_weights, number_of_choices, two_labels
 from ._choice_design import choice_design
 from ._choice_objective import ChoiceObjective
-from ._choice_probability import choice_probabilities, null_log_likelihood
-from ._impressions import Impressions
+from ._choice_prediction import ChoicePredictionMixin
+from ._choice_probability import null_log_likelihood
 from ._lbfgs import lbfgs
-from ._newton import invert_scaled, newton
+from ._left_open import left_open
+from ._newton import newton
+from ._ranked_impressions import RankedImpressions
 from ._summary import ChoiceSummary
 
 # Above, a Hessian costs more than it saves.
 _NEWTON_FEATURES = 500
 
 
-class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
+class ConditionalLogit(
+    ChoicePredictionMixin,
+    CallbackSupportMixin,
+    LinearClassifierMixin,
+    SparseCoefMixin,
+    BaseEstimator,
+):
     r"""Multinomial logit of which row of an impression is chosen, if any.
 
     A user sees the rows of an impression g together and chooses row r with probability
@@ -59,7 +69,8 @@ class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         Most iterations.
     tol : float, default=1e-8
         Newton ends once a step promises no larger decrease of the objective, in nats.
-        L-BFGS ends when the gradient over the total weight is below it.
+        L-BFGS ends when the gradient over the total weight is below it, for features
+        in units of their root mean square.
     outside_option : bool, default=True
         Whether nothing may be chosen. Otherwise each impression has one choice, and the
         1 in the formulas is left out.
@@ -104,9 +115,13 @@ class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     Impressions may differ in size, and their rows may stand anywhere in X. Sums over
     impressions run over sorted rows, so no table of impressions by alternatives is
     built. What differs between alternatives, such as their place, is a feature.
+    Alternatives that are not available have no row.
 
     Pass `groups` through meta-estimators by metadata routing, with
-    ``set_fit_request(groups=True)``.
+    ``set_fit_request(groups=True)``; `choice_log_likelihood` makes a scorer that takes
+    them. Without routing ``GridSearchCV.fit(X, y, groups=groups)`` gives them to the
+    splitter alone, and the model takes each row for an impression. The callbacks of
+    scikit-learn follow the iterations.
 
     References
     ----------
@@ -151,8 +166,8 @@ class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         self.tol = tol
         self.outside_option = outside_option
 
-    @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
     def fit(self, X, y, groups=None, sample_weight=None):
         """Fit the model.
 
@@ -180,15 +195,32 @@ class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             If y has not two labels, an impression has more than one choice, or none
             without outside option; if weights differ in an impression, are negative, or
             are all zero where something or nothing is chosen; if values are not finite.
+        KeyboardInterrupt
+            On Ctrl-C; the model then has the coefficients reached until then.
         """
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        interrupt = self._fit(X, y, groups, sample_weight, context)
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    @restore_on_failure
+    def _fit(self, X, y, groups, sample_weight, context):
+        """Fit, and return the KeyboardInterrupt that ended it, or None."""
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
         self.classes_ = two_labels(y)
         impressions = self._impressions(groups, len(y))
-        chosen = impressions.sorted((y == self.classes_[1]).astype(np.float64))
+        chosen = (y == self.classes_[1]).astype(np.float64)
         weight = impression_weights(sample_weight, X, impressions)
         n_chosen = self._check_choices(impressions, chosen, weight)
         objective, centre = self._objective(X, chosen, impressions, weight)
-        self._solve(objective, centre)
+        metadata = callback_metadata(self, groups, sample_weight)
+        task = {"X": X, "y": y, "metadata": metadata}
+        context.call_on_fit_task_begin(estimator=self, **task)
+        fit = self._solve(objective, self._reporter(context, centre, task))
+        if fit.interrupt is not None and fit.n_iter == 0:
+            raise fit.interrupt
+        estimates = self._store(fit, objective, centre)
         self.log_likelihood_null_ = null_log_likelihood(
             impressions.sizes,
             n_chosen,
@@ -197,137 +229,92 @@ class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             self.outside_option,
         )
         self.n_groups_, self.n_rows_ = impressions.n_groups, impressions.n_rows
-        return self
+        try:
+            context.call_on_fit_task_end(
+                estimator=self, reconstruction_attributes={}, **task
+            )
+        except KeyboardInterrupt as interrupt:  # all is fitted by now
+            return interrupt
+        if fit.interrupt is None and not fit.stopped:
+            message = left_open(fit, objective, estimates, self._names_of)
+            if message is not None:
+                warnings.warn(message, ConvergenceWarning, stacklevel=6)
+        return fit.interrupt
 
-    def predict_proba(self, X, groups=None):
-        """Compute the probability that rows are chosen.
+    def robust_covariance(
+        self, X, y, groups=None, sample_weight=None, *, clusters=None
+    ):
+        r"""Compute the sandwich covariance of the estimates.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_rows, n_features)
-            A row for each alternative shown.
-        groups : array-like of shape (n_rows,), default=None
-            Impression of each row; None shows each row alone.
+        .. math:: H^{-1} \Big(\sum_c g_c g_c^\top\Big) H^{-1}
 
-        Returns
-        -------
-        ndarray of shape (n_rows, 2)
-            Probabilities that the row is not chosen, and that it is.
-        """
-        proba = self._probabilities(X, groups)[0]
-        return np.column_stack([1.0 - proba, proba])
-
-    def predict(self, X, groups=None):
-        """Mark the most probable choice of each impression.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_rows, n_features)
-            A row for each alternative shown.
-        groups : array-like of shape (n_rows,), default=None
-            Impression of each row; None shows each row alone.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-            The label of chosen rows for the best of the impression, unless nothing is
-            more probable; the other label for the rest. Of equals the first is marked.
-        """
-        utilities = self.decision_function(X)
-        impressions = self._impressions(groups, len(utilities))
-        sorted_utilities = impressions.sorted(utilities)
-        best = sorted_utilities == impressions.spread(impressions.max(sorted_utilities))
-        if self.outside_option:
-            best &= sorted_utilities > 0
-        number = impressions.spread(np.arange(impressions.n_groups))
-        candidates = np.flatnonzero(best)
-        _, first = np.unique(number[candidates], return_index=True)
-        chosen = np.zeros(len(utilities), dtype=np.intp)
-        chosen[candidates[first]] = 1
-        return self.classes_[impressions.unsorted(chosen)]
-
-    def score(self, X, y, sample_weight=None, groups=None):
-        """Compute the share of impressions whose choice is predicted.
+        with the Hessian H and the gradients :math:`g_c` of clusters. It needs clusters
+        to be independent, but neither the choices inside of one, nor the model to be
+        right. Repeated choices of one person are a cluster.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_rows, n_features)
-            A row for each alternative shown.
+            The training data.
         y : array-like of shape (n_rows,)
-            Labels.
+            Their labels.
+        groups : array-like of shape (n_rows,), default=None
+            Their impressions.
         sample_weight : array-like of shape (n_rows,), default=None
-            Weights, the same for all rows of an impression.
-        groups : array-like of shape (n_rows,), default=None
-            Impression of each row; None gives the accuracy over rows shown alone.
+            Their weights, as of a sample that is to stand for a population; they do not
+            stand for repeated impressions here.
+        clusters : array-like of shape (n_rows,), default=None
+            Cluster of each row, the same for all rows of an impression; None makes
+            each impression one.
 
         Returns
         -------
-        float
-            Share between 0 and 1.
-        """
-        wrong = self.predict(X, groups) != column_or_1d(y)
-        impressions = self._impressions(groups, len(wrong))
-        weight = impression_weights(sample_weight, wrong, impressions)
-        missed = impressions.max(impressions.sorted(wrong))
-        return float(np.average(~missed, weights=weight))
-
-    def no_click_proba(self, X, groups=None):
-        """Compute the probability that nothing is chosen.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_rows, n_features)
-            A row for each alternative shown.
-        groups : array-like of shape (n_rows,), default=None
-            Impression of each row; None shows each row alone.
-
-        Returns
-        -------
-        ndarray of shape (n_groups,)
-            Probability for each impression, in the order of their first rows.
-        """
-        return self._probabilities(X, groups)[1]
-
-    def log_likelihood(self, X, y, groups=None, sample_weight=None):
-        """Compute the log-likelihood of choices.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_rows, n_features)
-            A row for each alternative shown.
-        y : array-like of shape (n_rows,)
-            Labels, of those in ``classes_``.
-        groups : array-like of shape (n_rows,), default=None
-            Impression of each row; None shows each row alone.
-        sample_weight : array-like of shape (n_rows,), default=None
-            Weights, the same for all rows of an impression.
-
-        Returns
-        -------
-        float
-            Sum over impressions, in nats, without the penalty.
+        ndarray of shape (n_coefs, n_coefs)
+            Covariance, ordered as ``covariance_``, without a correction for the number
+            of clusters. Give it to `summary`.
 
         Raises
         ------
         ValueError
-            As `fit`.
-        """
-        utilities = self.decision_function(X)
-        y = column_or_1d(y)
-        check_consistent_length(utilities, y)
-        if not np.isin(y, self.classes_).all():
-            raise ValueError(f"y must have the labels {self.classes_}, got others.")
-        impressions = self._impressions(groups, len(y))
-        chosen = impressions.sorted(y == self.classes_[1])
-        weight = impression_weights(sample_weight, utilities, impressions)
-        number_of_choices(impressions, chosen, self.outside_option)
-        utilities = impressions.sorted(utilities)
-        log_sum = choice_probabilities(utilities, impressions, self.outside_option)[2]
-        of_chosen = impressions.sum(np.where(chosen, utilities, 0.0))
-        return float(weight @ (of_chosen - log_sum))
+            As `fit`; or if an impression is in two clusters.
 
-    def summary(self):
+        References
+        ----------
+        .. [1] H. White, "Maximum likelihood estimation of misspecified models",
+           Econometrica 50, 1982.
+        """
+        check_is_fitted(self)
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=np.float64, reset=False
+        )
+        self._check_labels(y)
+        impressions = self._impressions(groups, len(y))
+        chosen = (y == self.classes_[1]).astype(np.float64)
+        weight = impression_weights(sample_weight, X, impressions)
+        number_of_choices(impressions, impressions.sorted(chosen), self.outside_option)
+        objective, centre = self._objective(X, chosen, impressions, weight)
+        theta = coef = self._dense_coef()
+        if self._has_intercept:
+            theta = np.append(coef, self.intercept_[0] + centre @ coef)
+        number = np.arange(impressions.n_groups)
+        if clusters is not None:
+            number = impressions.clusters_of(clusters)
+        if isinstance(objective.impressions, RankedImpressions):
+            number = number[objective.impressions.groups]
+        proba = objective.value(theta)[1]
+        scores = np.zeros((number.max() + 1, len(theta)))
+        np.add.at(scores, number, objective.scores(proba))
+        hessian = objective.hessian(proba)
+        return Estimates(hessian, centre, self._has_intercept).sandwich(scores)
+
+    def summary(self, covariance=None):
         """Return the table of coefficients, standard errors and fit.
+
+        Parameters
+        ----------
+        covariance : ndarray of shape (n_coefs, n_coefs), default=None
+            Covariance of the estimates, such as `robust_covariance` returns; None takes
+            ``covariance_``.
 
         Returns
         -------
@@ -337,22 +324,28 @@ class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the model was fitted by L-BFGS, which gives no standard errors.
+            If the model was fitted by L-BFGS, which gives no standard errors; or if the
+            covariance is of another shape.
         """
         check_is_fitted(self)
-        if self.covariance_ is None:
+        covariance = self.covariance_ if covariance is None else np.asarray(covariance)
+        if covariance is None:
             raise ValueError(
                 "summary() needs standard errors, which solver='lbfgs' does not give: "
-                "set solver='newton'."
+                "set solver='newton', or give a covariance."
             )
-        names = list(_check_feature_names_in(self))
-        coef = self.coef_.ravel()
-        if len(self.covariance_) > len(coef):
+        names, coef = list(_check_feature_names_in(self)), self._dense_coef()
+        if self._has_intercept:
             names, coef = [*names, "intercept"], np.append(coef, self.intercept_)
+        if covariance.shape != (len(coef), len(coef)):
+            raise ValueError(
+                f"covariance must have shape {(len(coef), len(coef))}, got "
+                f"{covariance.shape}."
+            )
         return ChoiceSummary.from_estimates(
             names,
             coef,
-            self.covariance_,
+            covariance,
             log_likelihood=self.log_likelihood_,
             log_likelihood_null=self.log_likelihood_null_,
             n_groups=self.n_groups_,
@@ -364,25 +357,14 @@ class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     def _has_intercept(self):
         return self.fit_intercept and self.outside_option
 
-    def _impressions(self, groups, n_rows):
-        if groups is None and not self.outside_option:
-            raise ValueError(
-                "groups must be given with outside_option=False: a row that is shown "
-                "alone would be chosen always."
-            )
-        return Impressions.from_labels(groups, n_rows)
-
-    def _probabilities(self, X, groups):
-        """Probabilities of rows, in their order, and of choosing nothing."""
-        utilities = self.decision_function(X)
-        impressions = self._impressions(groups, len(utilities))
-        proba, none, _ = choice_probabilities(
-            impressions.sorted(utilities), impressions, self.outside_option
-        )
-        return impressions.unsorted(proba), none
+    def _dense_coef(self):
+        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        return coef.ravel()
 
     def _check_choices(self, impressions, chosen, weight):
-        n_chosen = number_of_choices(impressions, chosen, self.outside_option)
+        n_chosen = number_of_choices(
+            impressions, impressions.sorted(chosen), self.outside_option
+        )
         if not weight @ n_chosen > 0:
             raise ValueError("sample_weight leaves one class only: no row is chosen.")
         if self._has_intercept and not weight @ (1 - n_chosen) > 0:
@@ -394,68 +376,82 @@ class ConditionalLogit(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         return n_chosen
 
     def _objective(self, X, chosen, impressions, weight):
+        if not sparse.issparse(X) and RankedImpressions.suits(impressions):
+            impressions = RankedImpressions(impressions)
+            weight = weight[impressions.groups]
         design, centre = choice_design(
             X, impressions, self._has_intercept, self.outside_option
         )
         penalty = np.full(X.shape[1], 1.0 / self.C)
         if self._has_intercept:
             penalty = np.append(penalty, 0.0)
-        sorted_rows = Impressions(impressions.starts, impressions.n_rows)
         objective = ChoiceObjective(
-            design, chosen, sorted_rows, weight, penalty, self.outside_option
+            design,
+            impressions.sorted(chosen),
+            impressions,
+            weight,
+            penalty,
+            self.outside_option,
         )
         return objective, centre
 
-    def _solve(self, objective, centre):
-        solver = self.solver
-        if solver == "auto":
-            solver = "newton" if len(centre) <= _NEWTON_FEATURES else "lbfgs"
+    def _solve(self, objective, report):
         start = np.zeros(len(objective.penalty))
-        if solver == "newton":
-            result = newton(objective, start, self.max_iter, self.tol)
-            theta, curve, converged = result.theta, result.curve, result.converged
-            self.covariance_ = self._covariance(result.hessian, centre, converged)
-        else:
-            theta, curve, converged = lbfgs(objective, start, self.max_iter, self.tol)
-            self.covariance_ = None
-        if not converged:
-            warnings.warn(
-                f"The {solver} solver did not converge in max_iter={self.max_iter} "
-                "iterations. Choices may be separable by the features, or these of "
-                "very different scales: lower C, scale them, or raise max_iter.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        d = len(centre)
-        self.coef_ = theta[np.newaxis, :d].copy()
-        self.intercept_ = np.zeros(1)
-        if self._has_intercept:
-            self.intercept_[0] = theta[d] - centre @ theta[:d]
-        self.log_likelihood_ = objective.log_likelihood(theta)
-        self.loss_curve_ = np.array(curve)
-        self.n_iter_ = max(1, len(curve) - 1)
+        if self._solver_name(len(start) - self._has_intercept) == "newton":
+            return newton(objective, start, self.max_iter, self.tol, report)
+        return lbfgs(objective, start, self.max_iter, self.tol, report)
 
-    def _covariance(self, hessian, centre, converged):
-        inverse, identified = invert_scaled(hessian)
-        if converged and not identified.all():
-            warnings.warn(
-                f"The choices do not identify {np.count_nonzero(~identified)} of "
-                f"{len(identified)} coefficients; their covariance is NaN.",
-                ConvergenceWarning,
-                stacklevel=5,
+    def _solver_name(self, n_features):
+        if self.solver != "auto":
+            return self.solver
+        return "newton" if n_features <= _NEWTON_FEATURES else "lbfgs"
+
+    def _reporter(self, context, centre, task):
+        """Return a function to call after each iteration, or None if nobody listens."""
+        if not hasattr(self, "_skl_callbacks"):
+            return None
+
+        def report(fit):
+            coef, intercept = self._shaped(fit.theta, centre)
+            fitted = {
+                "coef_": coef,
+                "intercept_": intercept,
+                "classes_": self.classes_,
+                "n_features_in_": len(centre),
+            }
+            subtask = context.subcontext(task_name="iteration")
+            subtask.call_on_fit_task_begin(estimator=self, **task)
+            return subtask.call_on_fit_task_end(
+                estimator=self, reconstruction_attributes=fitted, **task
             )
-        if not self._has_intercept:
-            return inverse
-        back = np.eye(len(inverse))
-        back[-1, :-1] = -centre  # the intercept of features as they are
-        if identified.all():
-            return back @ inverse @ back.T
-        known = np.nan_to_num(inverse)
-        covariance = back @ known @ back.T
-        lost = ~identified
-        lost[-1] |= (lost[:-1] & (centre != 0)).any()
-        covariance[lost], covariance[:, lost] = np.nan, np.nan
-        return covariance
+
+        return report
+
+    def _shaped(self, theta, centre):
+        """Coefficients and intercept as attributes have them."""
+        d = len(centre)
+        intercept = np.zeros(1)
+        if self._has_intercept:
+            intercept[0] = theta[d] - centre @ theta[:d]
+        return theta[np.newaxis, :d].copy(), intercept
+
+    def _names_of(self, coefs):
+        names = [*_check_feature_names_in(self), "intercept"]
+        return [str(names[i]) for i in coefs]
+
+    def _store(self, fit, objective, centre):
+        """Set the fitted attributes; return what is left open, if that is known."""
+        self.coef_, self.intercept_ = self._shaped(fit.theta, centre)
+        self.loss_curve_ = np.array(fit.curve)
+        self.n_iter_ = max(1, fit.n_iter)
+        self.covariance_ = None
+        if fit.hessian is None:
+            self.log_likelihood_ = objective.log_likelihood(fit.theta)
+            return None
+        self.log_likelihood_ = objective.penalty_of(fit.theta) - fit.curve[-1]
+        estimates = Estimates(fit.hessian, centre, self._has_intercept)
+        self.covariance_ = estimates.covariance
+        return estimates
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -10,8 +10,8 @@ from .._plotting import one_axes
 class WelfareRevenueDisplay:
     """Mean welfare and revenue of auctions for several weights of revenue.
 
-    Crosses are two standard errors long in each direction. The auctions are the same
-    for all weights, so that their differences are surer than that.
+    Crosses are two standard errors long in each direction, of the difference from the
+    first point: the auctions are the same for all weights.
 
     Parameters
     ----------
@@ -130,14 +130,13 @@ class WelfareRevenueDisplay:
         revenue = np.array([outcome.revenue for outcome in self.outcomes])
         self.welfare_, self.revenue_ = welfare.mean(axis=1), revenue.mean(axis=1)
         root = np.sqrt(welfare.shape[1])
-        options = {"color": "#0072B2", "marker": "o", "linewidth": 1, **kwargs}
+        style = {"color": "#0072B2", "marker": "o", "linewidth": 1, "elinewidth": 0.5}
         self.line_ = self.ax_.errorbar(
             self.welfare_,
             self.revenue_,
-            xerr=2 * welfare.std(axis=1) / root,
-            yerr=2 * revenue.std(axis=1) / root,
-            elinewidth=0.5,
-            **options,
+            xerr=2 * (welfare - welfare[0]).std(axis=1) / root,
+            yerr=2 * (revenue - revenue[0]).std(axis=1) / root,
+            **{**style, **kwargs},
         )
         for share, x, y in zip(self.shares, self.welfare_, self.revenue_):
             self.ax_.annotate(

@@ -3,26 +3,60 @@
 import numpy as np
 from scipy import optimize
 
+from ._choice_fit import ChoiceFit
 
-def lbfgs(objective, start, max_iter, tol):
-    """Minimise a `ChoiceObjective`; return it, the curve and success."""
+
+def lbfgs(objective, start, max_iter, tol, on_iteration=None):
+    """Minimise a `ChoiceObjective` by gradients.
+
+    It works with coefficients of features in units of their root mean square: in units
+    as they come a feature of small numbers would have a gradient below any tolerance
+    long before its coefficient is found.
+
+    Parameters
+    ----------
+    objective : ChoiceObjective
+        What to minimise.
+    start : ndarray of shape (n_coefs,)
+        Start.
+    max_iter : int
+        Most iterations.
+    tol : float
+        Largest derivative at the end, over the total weight, in these units.
+    on_iteration : callable, default=None
+        Called with the fit after each iteration; a true value stops.
+
+    Returns
+    -------
+    ChoiceFit
+        The minimiser, without Hessian.
+    """
     total = max(objective.weight.sum(), np.finfo(np.float64).tiny)
-    curve = [objective.value(start)[0]]
+    units = objective.units()
+    fit = ChoiceFit(start, [objective.value(start)[0]], np.zeros_like(start))
 
-    def mean_loss(theta):
-        value, gradient = objective.value_and_gradient(theta)
-        return value / total, gradient / total
+    def mean_loss(scaled):
+        value, gradient = objective.value_and_gradient(units * scaled)
+        return value / total, units * gradient / total
 
-    result = optimize.minimize(
-        mean_loss,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        callback=lambda intermediate_result: curve.append(
-            intermediate_result.fun * total
-        ),
-        options={"maxiter": max_iter, "gtol": tol, "ftol": 0.0, "maxls": 50},
-    )
+    def after_iteration(intermediate_result):
+        theta = units * intermediate_result.x
+        if fit.advance(theta, intermediate_result.fun * total, on_iteration):
+            raise StopIteration
+
+    try:
+        result = optimize.minimize(
+            mean_loss,
+            start / units,
+            jac=True,
+            method="L-BFGS-B",
+            callback=after_iteration,
+            options={"maxiter": max_iter, "gtol": tol, "ftol": 0.0, "maxls": 50},
+        )
+    except KeyboardInterrupt as interrupt:
+        fit.interrupt = interrupt
+        return fit
     # A line search that fails has met round-off; far from the minimum it is a failure.
     reached = np.abs(result.jac).max() <= max(tol, 1e-7)
-    return result.x, curve, bool(result.success or reached)
+    fit.theta, fit.converged = units * result.x, bool(result.success or reached)
+    return fit

@@ -11,6 +11,9 @@ from ._mnl import best_value, mnl_matching, odds_of
 from ._outcome import make_outcome
 from ._payments import externality_payment, virtual_payment
 
+# A placement that may be better by more than this part is none to be truthful with.
+_TRUTHFUL_TOL = 1e-9
+
 
 @dataclass(frozen=True)
 class Mechanism:
@@ -40,9 +43,16 @@ class Mechanism:
     tol: float
 
     @property
+    def is_monotone(self):
+        """Whether clicks never fall as a bid rises, as payments need."""
+        return not (self.user_model == "cascade" and self.solver == "greedy")
+
+    @property
     def is_truthful(self):
         """Whether the placement is exact, so that its payments are truthful."""
-        return not (self.user_model == "cascade" and self.solver == "greedy")
+        return self.is_monotone and (
+            self.user_model != "mnl" or self.tol <= _TRUTHFUL_TOL
+        )
 
     def place(self, weights, reachable, table):
         """Place ads of these weights, given a value that is known to be reachable."""

@@ -1,9 +1,9 @@
 """Damped Newton steps for a convex objective."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import linalg
+
+from ._choice_fit import ChoiceFit
 
 # A step that promises nothing more, yet moves utilities, runs away on separable data.
 _LARGEST_LAST_MOVE = 1e-2
@@ -14,29 +14,7 @@ _SHORTEST_STEP = 2.0**-30
 _ROUND_OFF = 64 * np.finfo(np.float64).eps
 
 
-@dataclass
-class NewtonResult:
-    """What `newton` found.
-
-    Attributes
-    ----------
-    theta : ndarray of shape (n_coefs,)
-        The minimiser.
-    hessian : ndarray of shape (n_coefs, n_coefs)
-        Hessian there.
-    curve : list of float
-        The objective at the start and after each step.
-    converged : bool
-        Whether the last step promised less than the tolerance.
-    """
-
-    theta: np.ndarray
-    hessian: np.ndarray
-    curve: list
-    converged: bool
-
-
-def newton(objective, theta, max_iter, tol):
+def newton(objective, start, max_iter, tol, on_iteration=None):
     """Minimise by Newton steps, halved until they descend.
 
     Ends when a step promises a decrease of `tol` or less. That is measured in units of
@@ -46,37 +24,51 @@ def newton(objective, theta, max_iter, tol):
     ----------
     objective : ChoiceObjective
         What to minimise.
-    theta : ndarray of shape (n_coefs,)
+    start : ndarray of shape (n_coefs,)
         Start.
     max_iter : int
         Most steps.
     tol : float
         Promised decrease at which to end; the step that promised it is taken.
+    on_iteration : callable, default=None
+        Called with the fit after each step; a true value stops.
 
     Returns
     -------
-    NewtonResult
-        The minimiser.
+    ChoiceFit
+        The minimiser, and the Hessian there.
     """
-    value, proba = objective.value(theta)
-    curve, converged, n_runaway = [value], False, 0
-    for _ in range(max_iter):
-        gradient = objective.gradient(theta, proba)
-        step = solve_scaled(objective.hessian(proba), -gradient)
-        promised = -float(gradient @ step)
-        taken = _line_search(objective, theta, step, value, promised)
-        if taken is None:  # no descent is left beyond round-off
-            converged = promised <= max(tol, _ROUND_OFF * abs(value))
-            break
-        theta, value, proba = taken
-        curve.append(value)
-        move = np.abs(objective.design @ step).max()
-        if promised / 2 <= tol:
-            converged = move <= _LARGEST_LAST_MOVE
-            n_runaway += 1
-            if converged or n_runaway >= _MOST_RUNAWAY_STEPS:
+    value, proba = objective.value(start)
+    fit = ChoiceFit(start, [value], np.zeros_like(start))
+    n_runaway = 0
+    try:
+        while fit.n_iter < max_iter:
+            gradient = objective.gradient(fit.theta, proba)
+            step = solve_scaled(objective.hessian(proba), -gradient)
+            promised = -float(gradient @ step)
+            taken = _line_search(objective, fit.theta, step, value, promised)
+            if taken is None:  # no descent is left beyond round-off
+                fit.converged = promised <= max(tol, _ROUND_OFF * abs(value))
                 break
-    return NewtonResult(theta, objective.hessian(proba), curve, converged)
+            theta, value, proba = taken
+            if fit.advance(theta, value, on_iteration):
+                break
+            if promised / 2 > tol:
+                continue
+            n_runaway += 1
+            fit.converged = _move(objective, step) <= _LARGEST_LAST_MOVE
+            if fit.converged or n_runaway >= _MOST_RUNAWAY_STEPS:
+                break
+    except KeyboardInterrupt as interrupt:
+        fit.interrupt = interrupt
+        proba = objective.value(fit.theta)[1]
+    fit.hessian = objective.hessian(proba)
+    return fit
+
+
+def _move(objective, step):
+    """Largest change of a utility."""
+    return np.abs(objective.design @ step).max()
 
 
 def _line_search(objective, theta, step, value, promised):
@@ -97,36 +89,38 @@ def solve_scaled(hessian, right):
 
     Directions without curvature stay out of the solution.
     """
-    scale = _scale(hessian)
+    scale = scale_of(hessian)
     scaled = hessian * scale[:, np.newaxis] * scale
-    try:
-        factor = linalg.cho_factor(scaled)
-        regular = np.diag(factor[0]).min() ** 2 > _flat(len(scaled))
-    except linalg.LinAlgError:
-        regular = False
-    if regular:
-        return scale * linalg.cho_solve(factor, scale * right)
-    values, vectors = linalg.eigh(scaled)
+    factor, solution, failed = linalg.lapack.dposv(scaled, scale * right)
+    if not failed and np.diag(factor).min() ** 2 > _flat(len(scaled)):
+        return scale * solution
+    values, vectors = np.linalg.eigh(scaled)
     curved = values > _flat(len(values))
     vectors = vectors[:, curved]
     return scale * (vectors @ ((vectors.T @ (scale * right)) / values[curved]))
 
 
 def invert_scaled(hessian):
-    """Return the inverse, and which coefficients have one.
+    """Invert a positive semidefinite matrix, whatever the units of its columns.
 
-    Those that lie in a direction without curvature are not identified; their rows are
-    NaN.
+    Parameters
+    ----------
+    hessian : ndarray of shape (n_coefs, n_coefs)
+        The matrix.
+
+    Returns
+    -------
+    inverse : ndarray of shape (n_coefs, n_coefs)
+        The inverse, with zeros for directions without curvature.
+    flat : ndarray of shape (n_coefs, n_flat)
+        A basis of these directions.
     """
-    scale = _scale(hessian)
-    values, vectors = linalg.eigh(hessian * scale[:, np.newaxis] * scale)
+    scale = scale_of(hessian)
+    values, vectors = np.linalg.eigh(hessian * scale[:, np.newaxis] * scale)
     flat = values <= _flat(len(values))
     inverse = (vectors[:, ~flat] / values[~flat]) @ vectors[:, ~flat].T
-    identified = (np.abs(vectors[:, flat]) < 1e-6).all(axis=1)
     inverse = inverse * scale[:, np.newaxis] * scale
-    inverse[~identified] = np.nan
-    inverse[:, ~identified] = np.nan
-    return (inverse + inverse.T) / 2, identified
+    return (inverse + inverse.T) / 2, scale[:, np.newaxis] * vectors[:, flat]
 
 
 def _flat(n_coefs):
@@ -134,6 +128,7 @@ def _flat(n_coefs):
     return 1e-12 * n_coefs
 
 
-def _scale(hessian):
+def scale_of(hessian):
+    """Units of the coefficients in which the diagonal of a Hessian is one."""
     diagonal = np.diag(hessian)
     return 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))

@@ -49,8 +49,9 @@ class VirtualValue:
 
     Notes
     -----
-    Hulls are those of 4097 quantiles: regular distributions are exact, ends of ironed
-    intervals have errors of the grid.
+    Hulls are those of 4097 quantiles: regular distributions are exact, levels of ironed
+    intervals have errors of the grid. Their ends are where the virtual value has the
+    level, so that it never falls, as truthful payments need.
 
     References
     ----------
@@ -81,7 +82,7 @@ class VirtualValue:
         if np.isnan(self.lower) or np.isnan(self.upper):
             raise ValueError("dist must have a support, got NaN as its ends.")
         q, values, curve = self._curve()
-        flats = self._flats_of(q, curve, _concave_hull(q, curve))
+        flats = self._flats_of(q, values, curve)
         self.is_monotone = ironing == "auto" or not len(flats)
         self.flats = flats if ironing == "auto" else flats[:0]
         self._values = values[::-1]
@@ -105,6 +106,8 @@ class VirtualValue:
         values = np.asarray(values, dtype=np.float64)
         result = self._plain(values)
         for low, high, level in self.flats:
+            result = np.where(values < low, np.minimum(result, level), result)
+            result = np.where(values > high, np.maximum(result, level), result)
             result = np.where((values >= low) & (values <= high), level, result)
         return result
 
@@ -183,9 +186,9 @@ class VirtualValue:
         a = self.revenue_weight
         return q, values, a * revenue + (1.0 - a) * welfare
 
-    def _flats_of(self, q, curve, hull):
+    def _flats_of(self, q, values, curve):
         flats = []
-        for left, right in pairwise(hull):
+        for left, right in pairwise(_concave_hull(q, curve)):
             if right - left < 2:  # neighbours on the grid: the curve itself
                 continue
             level = (curve[right] - curve[left]) / (q[right] - q[left])
@@ -194,9 +197,19 @@ class VirtualValue:
             dent = (line - curve[between]).max()
             if dent <= _ROUND_OFF * np.abs(curve).max():
                 continue  # a straight piece of the curve
-            low, high = self._ppf(1.0 - q[right]), self._ppf(1.0 - q[left])
-            flats.append((float(low), float(high), float(level)))
+            low = self._crossing(values, right, level)
+            high = self._crossing(values, left, level)
+            flats.append((low, high, float(level)))
         return np.array(flats[::-1]).reshape(-1, 3)
+
+    def _crossing(self, values, i, level):
+        """Value next to one of the grid where the virtual value rises to a level."""
+        last = len(values) - 1
+        ends = np.array([values[min(i + 1, last)], values[max(i - 1, 0)]])
+        below, above = self._plain(ends) - level
+        if not (np.isfinite([below, above]).all() and below < 0 < above):
+            return float(values[i])  # an end of the support, or a jump
+        return brentq(lambda v: float(self._plain(v)) - level, *ends, xtol=1e-15)
 
     def _reach(self, level):
         """Least value of the support with at least this virtual value."""
@@ -211,10 +224,11 @@ class VirtualValue:
             if i == 0:
                 return self._values[0]
             low, high = self._values[i - 1 : i + 1]
-        while high - low > _FLAT and not np.isfinite(self(low)):
+        excess = self([low, high]) - level  # distributions take arrays in one call
+        while high - low > _FLAT and not np.isfinite(excess[0]):
             middle = (low + high) / 2.0
             low, high = (middle, high) if self(middle) < level else (low, middle)
-        excess = [float(self(v)) - level for v in (low, high)]
+            excess = self([low, high]) - level
         if excess[0] >= 0 or not excess[0] < 0 < excess[1] or excess[0] == -np.inf:
             return low if excess[0] >= 0 else high
         return brentq(lambda v: float(self(v)) - level, low, high, xtol=1e-15)

@@ -10,7 +10,8 @@ def load_mode_choice():
     """Load the choices of travel mode between Sydney, Canberra and Melbourne.
 
     Each of 210 persons chose among four modes. It is the data set on which conditional
-    logits are compared, as statsmodels holds it.
+    logits are compared, as statsmodels holds it. Persons were sampled by their choice,
+    few of those who drove, so that constants of the modes are not those of travellers.
 
     Returns
     -------

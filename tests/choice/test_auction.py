@@ -9,10 +9,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 from sklogit.choice import ConditionalLogit, PositionAuction, VirtualValue
+from sklogit.datasets import make_click_log
 
 from .brute_force import best_cascade, best_mnl
+from .priors import TwoGroups
 
 P = np.array([[0.30, 0.10], [0.40, 0.35], [0.20, 0.50]])
 V = np.array([3.0, 2.0, 1.0])
@@ -140,6 +144,12 @@ def test_greedy_placements_are_not_called_truthful():
     assert (outcome.payments <= V * outcome.ctr + 1e-12).all()
 
 
+def test_coarse_placements_are_not_called_truthful():
+    assert PositionAuction(tol=1e-9).run(V, ctr=P).is_truthful
+    assert not PositionAuction(tol=1e-3).run(V, ctr=P).is_truthful
+    assert PositionAuction("independent", tol=1e-3).run(V, ctr=P).is_truthful
+
+
 # -- revenue ---------------------------------------------------------------------------
 
 
@@ -147,12 +157,10 @@ def test_greedy_placements_are_not_called_truthful():
 def test_revenue_of_identical_values_is_the_externality_payment(model):
     # A virtual value that is the value itself, through the code of virtual values.
     class Identity(VirtualValue):
-        revenue_weight = 1.0
+        revenue_weight, is_monotone, flats = 1.0, True, ()
 
         def __init__(self):
             pass
-
-        flats = ()
 
         def __call__(self, values):
             return np.asarray(values)
@@ -205,20 +213,34 @@ def test_no_bid_is_better_than_the_true_value_for_revenue(model, objective):
 
 
 def test_ties_of_ironed_values_are_truthful():
-    # All values below the flat's end tie, whoever wins.
-    prior = VirtualValue(stats.lognorm(2.5, scale=3))
-    prior.flats[:, 2] = 1.0  # a positive level, so that the tied ones are shown
-    low, high, _ = prior.flats[0]
+    # All values of the flat tie, whoever wins, at a level that is positive.
+    prior = VirtualValue(TwoGroups(), revenue_weight=0.5)
+    ((low, high, level),) = prior.flats
+    assert level > 0.1
     values = np.array([low + 0.2 * (high - low), low + 0.6 * (high - low)])
-    auction = PositionAuction(objective="revenue", prior=prior)
+    auction = PositionAuction(objective=0.5, prior=prior)
     ctr = [[0.3], [0.3]]
     for i in range(2):
         honest = utility(auction, values, values, i, ctr)
         assert honest >= -1e-12
-        for bid in (0.9 * low, values[0], values[1], 1.1 * high, 5 * high):
+        for bid in (0.9 * low, values[0], values[1], 1.1 * high, 1.4 * high):
             bids = values.copy()
             bids[i] = bid
             assert utility(auction, values, bids, i, ctr) <= honest + 1e-9
+
+
+def test_ends_of_ironed_intervals_are_truthful():
+    prior = VirtualValue(TwoGroups(), revenue_weight=0.5)
+    low, _, level = prior.flats[0]
+    other = VirtualValue(stats.uniform(0, 2), revenue_weight=0.5)  # 1.5 v - 1
+    auction = PositionAuction(objective=0.5, prior=[prior, other])
+    ctr = [[0.3], [0.3]]
+    for rival in level + np.array([-1e-4, 1e-4, 2e-4, 1e-3]):
+        value, bid = low * (1 + 1e-4), (rival + 1) / 1.5
+        honest = utility(auction, np.array([value]), [value, bid], 0, ctr)
+        lies = low * (1 + np.linspace(-1e-3, 1e-3, 41))
+        lied = auction.run(np.column_stack([lies, np.full(41, bid)]), ctr=ctr)
+        assert (value * lied.ctr[:, 0] - lied.payments[:, 0]).max() <= honest + 1e-9
 
 
 def test_mean_revenue_is_mean_virtual_welfare_and_above_that_of_welfare():
@@ -277,6 +299,16 @@ def test_a_batch_is_its_auctions_one_by_one(n_jobs):
     np.testing.assert_array_equal([p.positions for p in placed], batch.assignment)
 
 
+def test_progress_of_a_batch_is_printed_on_demand(capsys):
+    bids = np.random.default_rng(0).random((300, 3))
+    PositionAuction().run(bids, ctr=P)
+    silent = capsys.readouterr()
+    assert silent.out + silent.err == ""
+    PositionAuction(verbose=10).run(bids, ctr=P)
+    loud = capsys.readouterr()
+    assert "300 out of 300" in loud.out + loud.err
+
+
 def test_methods_agree_with_the_outcome():
     auction, options = PositionAuction(max_ads=2), {"ctr": P}
     outcome = auction.run(V, **options)
@@ -310,7 +342,7 @@ def click_log(seed=0, n_groups=300):
 @pytest.mark.parametrize("model", MODELS)
 def test_features_are_scored_by_the_model_learnt_from_the_log(model):
     X, y, groups = click_log()
-    auction = PositionAuction(model).fit(X, y, groups)
+    auction = PositionAuction(model, click_model=ConditionalLogit()).fit(X, y, groups)
     logit_model = ConditionalLogit().fit(X, y, groups)
     pairs = np.random.default_rng(1).normal(size=(2 * 3 * 2, 2))
     utilities = logit_model.decision_function(pairs).reshape(2, 3, 2)
@@ -321,6 +353,48 @@ def test_features_are_scored_by_the_model_learnt_from_the_log(model):
     else:
         expected = PositionAuction(model).run(bids, ctr=expit(utilities))
     np.testing.assert_allclose(from_rows.payments, expected.payments, rtol=1e-10)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_default_model_recovers_how_such_users_judge_an_ad(model):
+    log = make_click_log(8000, user_model=model, intercept=0.0, random_state=0)
+    fitted = PositionAuction(model).fit(log.X, log.y, log.groups).click_model_
+    error = np.append(fitted.coef_ - log.coef, fitted.intercept_ - log.intercept)
+    assert (np.abs(error) < 4 * np.sqrt(np.diag(fitted.covariance_))).all()
+
+
+def test_rows_after_a_click_of_the_cascade_are_not_learnt_from():
+    X = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
+    y = np.array([0, 0, 1, 0, 0, 1, 0])
+    groups = np.array(["u", "v", "u", "v", "u", "v", "v"])
+    weight = np.array([1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 2.0])
+    found = PositionAuction("cascade").fit(X, y, groups, weight).click_model_
+    read = [0, 1, 2, 3, 5]
+    expected = ConditionalLogit().fit(X.iloc[read], y[read], None, weight[read])
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+    np.testing.assert_allclose(found.intercept_, expected.intercept_, rtol=1e-12)
+    y[4] = 1
+    with pytest.raises(ValueError, match="more than one chosen row"):
+        PositionAuction("cascade").fit(X, y, groups)
+
+
+def test_weights_of_impressions_reach_the_click_model():
+    X, y, groups = click_log()
+    weight = np.where(groups % 2, 2.0, 1.0)
+    expected = ConditionalLogit().fit(X, y, groups, weight)
+    plain = PositionAuction().fit(X, y, groups, weight)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = PositionAuction().fit(X, y, groups, sample_weight=weight)
+    for auction in (plain, routed):
+        np.testing.assert_array_equal(auction.click_model_.coef_, expected.coef_)
+
+
+def test_models_without_outside_option_are_refused():
+    X, y, groups = click_log()
+    bare = ConditionalLogit(outside_option=False)
+    for model in (bare, make_pipeline(StandardScaler(), bare)):
+        with pytest.raises(ValueError, match="must have an outside option"):
+            PositionAuction(click_model=model).fit(X, y, groups)
 
 
 def test_another_click_model_may_be_given_and_is_not_changed():
@@ -334,6 +408,61 @@ def test_another_click_model_may_be_given_and_is_not_changed():
     assert isinstance(auction.click_model_, LogisticRegression)
     with pytest.raises(ValueError, match="LogisticRegression takes no groups"):
         clone(auction).fit(X, y, groups)
+
+
+class Scores(LogisticRegression):
+    """A classifier whose scores are not log odds, though they rank alike."""
+
+    def decision_function(self, X):
+        return 3.0 * super().decision_function(X)
+
+    def predict_proba(self, X):
+        proba = expit(super().decision_function(X))
+        return np.column_stack([1 - proba, proba])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_scores_that_are_no_log_odds_give_way_to_probabilities(model):
+    X, y, _ = click_log()
+    bids, pairs = V, X[:6]
+    found = PositionAuction(model, click_model=Scores()).fit(X, y).run(bids, pairs)
+    plain = PositionAuction(model, click_model=LogisticRegression()).fit(X, y)
+    expected = plain.run(bids, pairs).payments
+    np.testing.assert_allclose(found.payments, expected, rtol=1e-9)
+
+
+def test_models_without_probabilities_are_refused():
+    X, y, _ = click_log()
+    for model in (LinearSVC(), make_pipeline(StandardScaler(), LinearSVC())):
+        with pytest.raises(ValueError, match="click_model must have predict_proba"):
+            PositionAuction(click_model=model).fit(X, y)
+
+
+def test_more_than_two_labels_are_refused_and_leave_an_earlier_fit():
+    X, y, _ = click_log()
+    auction = PositionAuction(click_model=LogisticRegression()).fit(X, y)
+    before = auction.run(V, X[:6]).payments
+    with pytest.raises(ValueError, match=r"y must have two labels.*got 3"):
+        auction.fit(X, np.arange(len(y)) % 3)
+    np.testing.assert_array_equal(auction.run(V, X[:6]).payments, before)
+
+
+def test_a_model_may_be_certain_of_clicks_that_do_not_exclude_each_other():
+    X, y = np.arange(20.0)[:, np.newaxis], np.arange(20) >= 10
+    pairs = [[0.0], [19.0]]  # one position, and click probabilities of 0 and 1
+    trees = DecisionTreeClassifier()
+    for model in ("cascade", "independent"):
+        auction = PositionAuction(model, click_model=trees).fit(X, y)
+        np.testing.assert_array_equal(auction.run([2.0, 1.0], pairs).ctr, [0.0, 1.0])
+    with pytest.raises(ValueError, match="no finite utility"):
+        PositionAuction(click_model=trees).fit(X, y).run([2.0, 1.0], pairs)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_groups_must_fit_the_rows(model):
+    X, y, groups = click_log()
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        PositionAuction(model).fit(X, y, groups[1:])
 
 
 def test_groups_are_routed_to_pipelines():
@@ -396,6 +525,9 @@ def test_revenue_needs_priors_that_fit():
         two.run(V, ctr=P)
     with pytest.raises(ValueError, match="dist must be"):
         PositionAuction(objective="revenue", prior="uniform").run(V, ctr=P)
+    falling = VirtualValue(stats.lognorm(2.5), ironing="never")
+    with pytest.raises(ValueError, match="prior has a virtual value that falls"):
+        PositionAuction(objective="revenue", prior=falling).run(V, ctr=P)
     greedy = PositionAuction(
         "cascade", "revenue", prior=stats.uniform(), solver="greedy"
     )

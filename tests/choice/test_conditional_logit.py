@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,38 +9,14 @@ from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_validate
+from sklearn.metrics import make_scorer
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklogit.choice import ConditionalLogit
+from sklogit.choice import ConditionalLogit, choice_log_likelihood
 
-
-def make_log(n_groups=200, n_features=3, *, outside=True, seed=0, intercept=-0.5):
-    """Impressions of one to five rows, and choices of a known model."""
-    rng = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_groups), rng.integers(1, 6, n_groups))
-    X = rng.standard_normal((len(groups), n_features))
-    utilities = X @ np.linspace(1.0, -1.0, n_features) + intercept
-    y = np.zeros(len(groups), dtype=int)
-    for g in range(n_groups):
-        rows = np.flatnonzero(groups == g)
-        noisy = utilities[rows] + rng.gumbel(size=len(rows))
-        best = np.argmax(noisy)
-        y[rows[best]] = not outside or noisy[best] > rng.gumbel()
-    return X, y, groups
-
-
-def loop_loss(theta, X, y, groups, *, C=1.0, weight=None, outside=True):
-    """The objective as it is written in the docstring, impression by impression."""
-    beta, intercept = theta[:-1], theta[-1]
-    loss = beta @ beta / (2 * C)
-    for g in np.unique(groups):
-        rows = groups == g
-        u = X[rows] @ beta + intercept
-        s = 1.0 if weight is None else weight[rows][0]
-        loss += s * (np.log(outside + np.exp(u).sum()) - y[rows] @ u)
-    return loss
+from .logs import loop_loss, make_log
 
 
 @pytest.fixture(scope="module")
@@ -351,13 +329,78 @@ def test_groups_are_routed_through_pipelines_and_cross_validation():
         )
 
 
+def test_groups_are_routed_through_a_search_in_two_processes():
+    X, y, groups = make_log()
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf = ConditionalLogit().set_fit_request(groups=True)
+        scorer = make_scorer(choice_log_likelihood, response_method="decision_function")
+        search = GridSearchCV(
+            make_pipeline(StandardScaler(), clf),
+            {"conditionallogit__C": [1e-3, 1.0]},
+            scoring=scorer.set_score_request(groups=True),
+            cv=GroupKFold(3),
+            n_jobs=2,
+            error_score="raise",
+        )
+        search.fit(X, y, groups=groups)
+    assert search.best_params_ == {"conditionallogit__C": 1.0}
+    for i, (train, test) in enumerate(GroupKFold(3).split(X, y, groups)):
+        scaler = StandardScaler().fit(X[train])
+        fitted = ConditionalLogit().fit(
+            scaler.transform(X[train]), y[train], groups[train]
+        )
+        total = fitted.log_likelihood(scaler.transform(X[test]), y[test], groups[test])
+        expected = total / len(np.unique(groups[test]))
+        found = search.cv_results_[f"split{i}_test_score"][1]
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_fitted_model_may_be_pickled():
+    X, y, groups = make_log()
+    clf = ConditionalLogit().fit(X, y, groups)
+    copy = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(
+        copy.predict_proba(X, groups), clf.predict_proba(X, groups)
+    )
+    assert str(copy.summary()) == str(clf.summary())
+
+
+def test_single_precision_is_read_and_computed_in_double():
+    X, y, groups = make_log()
+    single = X.astype(np.float32)
+    clf = ConditionalLogit().fit(single, y, groups)
+    double = ConditionalLogit().fit(single.astype(np.float64), y, groups)
+    np.testing.assert_array_equal(clf.coef_, double.coef_)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_sparse_coefficients_predict_and_print_the_same(fit_intercept):
+    X, y, groups = make_log()
+    clf = ConditionalLogit(fit_intercept=fit_intercept).fit(X, y, groups)
+    proba, text = clf.predict_proba(X, groups), str(clf.summary())
+    clf.sparsify()
+    np.testing.assert_allclose(clf.predict_proba(X, groups), proba)
+    assert str(clf.summary()) == text
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_logarithms_of_probabilities_do_not_underflow(outside):
+    X, y, groups = make_log(outside=outside)
+    clf = ConditionalLogit(outside_option=outside).fit(X, y, groups)
+    np.testing.assert_allclose(
+        np.exp(clf.predict_log_proba(X, groups)), clf.predict_proba(X, groups)
+    )
+    clf.coef_ = np.array([[1000.0, 0.0, 0.0]])
+    log_proba = clf.predict_log_proba([[5.0, 0, 0], [1.0, 0, 0]], [0, 0])
+    assert log_proba[1, 1] == pytest.approx(-4000.0)
+
+
 def test_labels_may_be_strings():
     X, y, groups = make_log()
-    named = np.array(["clicked", "shown"])[1 - y]
     clf = ConditionalLogit().fit(X, np.where(y, "yes", "no"), groups)
     assert list(clf.classes_) == ["no", "yes"]
-    assert set(clf.predict(X, groups)) == {"no", "yes"}
-    assert set(named) == {"clicked", "shown"}
+    expected = ConditionalLogit().fit(X, y, groups).predict(X, groups)
+    np.testing.assert_array_equal(clf.predict(X, groups) == "yes", expected == 1)
 
 
 def test_curve_falls_to_the_solution_in_few_steps():
@@ -368,6 +411,17 @@ def test_curve_falls_to_the_solution_in_few_steps():
     assert (np.diff(clf.loss_curve_) <= 1e-9).all()
     assert clf.loss_curve_[-1] == pytest.approx(loop_loss(theta, X, y, groups))
     assert clf.n_iter_ <= 12
+
+
+@pytest.mark.parametrize("outside", [True, False])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+def test_units_of_features_do_not_count_without_a_hessian_either(outside, convert):
+    X, y, groups = make_log(outside=outside)
+    scale = np.array([1e-5, 1.0, 1e5])
+    newton = ConditionalLogit(C=np.inf, outside_option=outside).fit(X, y, groups)
+    lbfgs = clone(newton).set_params(solver="lbfgs")
+    lbfgs.fit(convert(X * scale), y, groups)
+    np.testing.assert_allclose(lbfgs.coef_ * scale, newton.coef_, rtol=1e-4, atol=1e-6)
 
 
 def test_many_features_are_fitted_without_a_hessian():
@@ -386,12 +440,70 @@ def test_many_features_are_fitted_without_a_hessian():
 # -- data that leave something open ----------------------------------------------------
 
 
-def test_separable_choices_converge_with_a_penalty_and_warn_without():
-    X = np.array([[0.0], [1.0], [0.2], [2.0], [-1.0], [-2.0]])
-    y, groups = [0, 1, 0, 1, 0, 0], [0, 0, 1, 1, 2, 2]
+def test_separable_choices_converge_with_a_penalty():
+    X, y, groups = separable()
     assert ConditionalLogit(C=1e4).fit(X, y, groups).n_iter_ < 40
-    with pytest.warns(ConvergenceWarning, match="separable"):
-        ConditionalLogit(C=np.inf).fit(X, y, groups)
+
+
+def separable():
+    X = np.array([[0.0], [1.0], [0.2], [2.0], [-1.0], [-2.0]])
+    return X, np.array([0, 1, 0, 1, 0, 0]), np.array([0, 0, 1, 1, 2, 2])
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+def test_choices_that_features_separate_are_told(solver, convert):
+    X, y, groups = separable()
+    clf = ConditionalLogit(C=np.inf, solver=solver)
+    with pytest.warns(ConvergenceWarning, match="separate the choices") as record:
+        clf.fit(convert(X), y, groups)
+    assert f"stopped after {clf.n_iter_} iterations" in str(record[0].message)
+    assert record[0].filename == __file__
+    np.testing.assert_array_equal(clf.predict(X, groups), y)
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_choices_of_which_some_are_separated_are_told(outside):
+    # A feature that is 1 for some choices and for nothing else.
+    X, y, groups = make_log(outside=outside)
+    telling = y * (groups < 40)
+    clf = ConditionalLogit(C=np.inf, outside_option=outside)
+    with pytest.warns(ConvergenceWarning, match="separate the choices"):
+        clf.fit(np.column_stack([X, telling]), y, groups)
+    assert clf.coef_[0, 3] > 10
+
+
+def test_too_few_iterations_are_told_as_such():
+    X, y, groups = make_log()
+    clf = ConditionalLogit(C=np.inf, max_iter=1)
+    with pytest.warns(ConvergenceWarning, match="not converge in 1 iter.*max_iter"):
+        clf.fit(X, y, groups)
+
+
+def test_a_constant_feature_is_not_told_from_the_intercept():
+    X, y, groups = make_log()
+    clf = ConditionalLogit(C=np.inf)
+    with pytest.warns(ConvergenceWarning, match=r"2 of 5 coefficients, x3, intercept"):
+        clf.fit(np.column_stack([X, np.ones(len(y))]), y, groups)
+    assert list(np.isnan(np.diag(clf.covariance_))) == [False] * 3 + [True] * 2
+
+
+def test_collinear_features_are_named_and_share_without_harm():
+    X, y, groups = make_log()
+    frame = pd.DataFrame(np.column_stack([X, X[:, 0]]), columns=[*"abc", "copy"])
+    clf = ConditionalLogit(C=np.inf)
+    with pytest.warns(ConvergenceWarning, match="identify 2 of 5 coefficients, a, cop"):
+        clf.fit(frame, y, groups)
+    plain = ConditionalLogit(C=np.inf).fit(X, y, groups)
+    np.testing.assert_allclose(clf.coef_[0, 0] + clf.coef_[0, 3], plain.coef_[0, 0])
+    np.testing.assert_allclose(clf.coef_[0, 1:3], plain.coef_[0, 1:], rtol=1e-6)
+    assert list(np.isnan(np.diag(clf.covariance_))) == [True, False, False, True, False]
+    frame["copy"] *= 1e9  # units do not count
+    with pytest.warns(ConvergenceWarning, match="identify 2 of 5 coefficients, a, cop"):
+        ConditionalLogit(C=np.inf).fit(frame, y, groups)
+    frame["copy"] *= 1e-9
+    penalised = ConditionalLogit().fit(frame, y, groups)  # in silence
+    assert penalised.coef_[0, 0] == pytest.approx(penalised.coef_[0, 3])
 
 
 def test_coefficients_that_choices_do_not_identify_are_told():
@@ -460,12 +572,68 @@ def test_weights_without_choices_are_refused():
             ConditionalLogit().fit(X, y, groups, weight)
 
 
-def test_bad_groups_are_refused():
+@pytest.mark.parametrize(
+    "missing",
+    [
+        lambda g: np.where(g > 3, np.nan, 0.0),
+        lambda g: np.array([None, *g[1:]], dtype=object),
+        lambda g: np.array([np.nan, *g[1:]], dtype=object),
+        lambda g: pd.Series(["a", *g[1:].astype(str)], dtype="string").where(g > 0),
+        lambda g: pd.Series(g, dtype="Int64").where(g > 0),
+        lambda g: np.where(g > 3, g, "NaT").astype("datetime64[D]"),
+        lambda g: [np.nan, *g[1:].astype(str)],
+    ],
+    ids=["nan", "None", "nan object", "NA string", "NA integer", "NaT", "nan in list"],
+)
+def test_missing_groups_are_refused(missing):
     X, y, groups = make_log()
+    with pytest.raises(ValueError, match="groups must not be missing"):
+        ConditionalLogit().fit(X, y, missing(groups))
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda g: [(label, "day") for label in g],
+        lambda g: [int(label) if label % 2 else f"{label + 1}" for label in g],
+        lambda g: pd.Series(g).astype("category"),
+        lambda g: pd.Series(g, dtype="Int64"),
+        lambda g: pd.Timestamp("2025-01-01") + pd.to_timedelta(g, unit="D"),
+    ],
+    ids=["tuples", "mixed", "category", "nullable", "dates"],
+)
+def test_labels_of_impressions_may_be_of_any_kind(convert):
+    X, y, groups = make_log()
+    expected = ConditionalLogit().fit(X, y, groups)
+    found = ConditionalLogit().fit(X, y, convert(groups))
+    assert found.n_groups_ == 200
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (lambda g: g[1:], "inconsistent numbers of samples"),
+        (lambda g: np.column_stack([g, g]), r"groups must have shape \(n_rows,\)"),
+        (lambda g: "impression", r"groups must have shape \(n_rows,\), got \(\)"),
+        (
+            lambda g: pd.Series([[label] for label in g]),
+            "groups must be hashable labels: unhashable type: 'list'",
+        ),
+    ],
+    ids=["short", "table", "name", "lists"],
+)
+def test_bad_groups_are_refused(bad, message):
+    X, y, groups = make_log()
+    with pytest.raises(ValueError, match=message):
+        ConditionalLogit().fit(X, y, bad(groups))
+
+
+def test_labels_of_another_length_have_no_score():
+    X, y, groups = make_log()
+    clf = ConditionalLogit().fit(X, y, groups)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        ConditionalLogit().fit(X, y, groups[1:])
-    with pytest.raises(ValueError, match="groups must not be NaN"):
-        ConditionalLogit().fit(X, y, np.where(groups > 3, np.nan, 0.0))
+        clf.score(X, y[1:], groups=groups)
 
 
 def test_unknown_labels_have_no_likelihood():

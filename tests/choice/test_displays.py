@@ -77,6 +77,18 @@ def test_frontier_goes_from_most_welfare_to_most_revenue():
     assert display.revenue_[0] == pytest.approx(plain.revenue.mean())
     points = display.line_.lines[0].get_xydata()
     np.testing.assert_allclose(points[:, 1], display.revenue_)
+    # Crosses are those of differences between the same auctions.
+    last = auction.set_params(objective="revenue").run(bids, ctr=P)
+    error = 2 * (last.revenue - plain.revenue).std() / np.sqrt(200)
+    ends = display.line_.lines[2][1].get_segments()[2][:, 1]
+    np.testing.assert_allclose(ends, display.revenue_[2] + error * np.array([-1, 1]))
+
+
+def test_lines_of_the_frontier_may_be_styled():
+    outcome = PositionAuction().run([V, V], ctr=P)
+    display = WelfareRevenueDisplay([0.0], [outcome]).plot(color="k", elinewidth=3)
+    assert display.line_.lines[0].get_color() == "k"
+    assert display.line_.lines[2][0].get_linewidth() == 3
 
 
 def test_frontier_needs_batches_one_for_each_share():

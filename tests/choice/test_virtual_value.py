@@ -4,6 +4,8 @@ from scipy import integrate, stats
 
 from sklogit.choice import VirtualValue
 
+from .priors import TwoGroups
+
 REGULAR = [
     stats.uniform(),
     stats.uniform(2, 3),
@@ -14,24 +16,6 @@ REGULAR = [
     stats.beta(2, 3),
 ]
 IRREGULAR = [stats.lognorm(2.5), stats.beta(0.5, 0.5), stats.gamma(0.4)]
-
-
-class TwoGroups:
-    """Most buyers value it at 0 to 1, a few at 2 to 3."""
-
-    def cdf(self, v):
-        v = np.asarray(v, dtype=float)
-        return 0.75 * np.clip(v, 0, 1) + 0.25 * np.clip(v - 2, 0, 1)
-
-    def pdf(self, v):
-        v = np.asarray(v, dtype=float)
-        return np.where((v >= 0) & (v <= 1), 0.75, 0.0) + np.where(
-            (v >= 2) & (v <= 3), 0.25, 0.0
-        )
-
-    def ppf(self, q):
-        q = np.asarray(q, dtype=float)
-        return np.where(q <= 0.75, q / 0.75, 2 + (q - 0.75) / 0.25)
 
 
 def ids(dist):
@@ -69,10 +53,20 @@ def test_levels_outside_those_of_the_support_have_its_ends():
 @pytest.mark.parametrize("dist", [*IRREGULAR, TwoGroups()], ids=[*"abcd"])
 def test_ironed_virtual_values_never_fall(dist):
     phi = VirtualValue(dist)
-    v = dist.ppf(np.linspace(0.001, 0.999, 2000))
-    values = phi(v)
+    values = phi(dist.ppf(np.linspace(0.001, 0.999, 2000)))
     assert len(phi.flats) >= 1
-    assert (np.diff(values) >= -2e-3 * np.maximum(1, np.abs(values[1:]))).all()
+    assert (np.diff(values) >= -1e-9 * np.maximum(1, np.abs(values[1:]))).all()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+@pytest.mark.parametrize("dist", [*IRREGULAR, TwoGroups()], ids=[*"abcd"])
+def test_ironed_virtual_values_do_not_fall_at_the_ends_of_flats(dist, share):
+    phi = VirtualValue(dist, revenue_weight=share)
+    for low, high, level in phi.flats:
+        for end in (low, high):
+            beside = end * (1 + np.linspace(-0.02, 0.02, 2001))
+            steps = np.diff(phi(beside[beside > phi.lower]))
+            assert steps.min(initial=0.0) >= -1e-9 * max(1.0, abs(level))
 
 
 @pytest.mark.parametrize("dist", IRREGULAR, ids=ids)
@@ -124,7 +118,7 @@ def test_mixtures_are_ironed_too():
     phi = VirtualValue(dist, revenue_weight=0.8)
     values = phi(dist.ppf(np.linspace(0.001, 0.999, 2000)))
     assert len(phi.flats) == 1
-    assert (np.diff(values) >= -2e-3 * np.maximum(1, np.abs(values[1:]))).all()
+    assert (np.diff(values) >= -1e-9 * np.maximum(1, np.abs(values[1:]))).all()
 
 
 def test_functions_may_stand_for_a_distribution():
