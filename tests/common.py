@@ -65,6 +65,13 @@ INIT_PARAMS = {
         "optimizer__grassmann_lr": 0.05,
     },
     # One batch of all rows, as above.
+    "LogitBiasClassifier": {"tol": 1e-10, "max_iter": 1000},
+    "LogitBiasClassifierCV": {
+        "alphas": (0.3, 1.0),
+        "cv": 2,
+        "tol": 1e-10,
+        "max_iter": 1000,
+    },
     "LogitClassifier": {
         "lr": 0.1,
         "max_epochs": 60,

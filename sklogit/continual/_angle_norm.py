@@ -81,10 +81,16 @@ def angle_loss(H, W, targets, weight, temperature):
     cosines = U @ V.T
     loss, G = cross_entropy(cosines / temperature, targets, weight)
     G /= temperature
-    along = G * cosines
-    dH = (G @ V - along.sum(axis=1)[:, None] * U) * inverse_h
-    dW = (G.T @ U - along.sum(axis=0)[:, None] * V) * inverse_w
+    dH, dW = _across(G @ V, U), _across(G.T @ U, V)
+    dH *= inverse_h
+    dW *= inverse_w
     return loss, dH, dW
+
+
+def _across(A, units):
+    """Take from rows what lies along unit vectors, in place."""
+    A -= np.vecdot(A, units)[:, None] * units
+    return A
 
 
 def directions(A):
@@ -102,11 +108,10 @@ def directions(A):
     inverse_norms : ndarray of shape (n, 1)
         What they were multiplied by.
     """
-    norms = np.sqrt(np.vecdot(A, A))[:, None]
+    norms = np.sqrt(np.vecdot(A, A))
     if len(A) and not norms.max() < np.inf:  # squares beyond the range of float32
-        norms = np.linalg.norm(A.astype(np.float64), axis=1)[:, None].astype(A.dtype)
-    inverse = np.where(norms > EPSILON, 1 / np.maximum(norms, EPSILON), 0)
-    inverse = inverse.astype(A.dtype, copy=False)
+        norms = np.linalg.norm(A.astype(np.float64), axis=1).astype(A.dtype)
+    inverse = ((norms > EPSILON) / np.maximum(norms, EPSILON))[:, None]
     return A * inverse, inverse
 
 
@@ -130,7 +135,7 @@ def cross_entropy(Z, targets, weight=None):
         Its gradient with respect to the logits.
     """
     rows = np.arange(len(Z))
-    share = 1 / len(Z) if weight is None else (weight / weight.sum())[:, None]
+    share = 1 / len(Z) if weight is None else _shares(weight)[:, None]
     Z = Z - Z.max(axis=1, keepdims=True)
     gradient = np.exp(Z)
     sums = gradient.sum(axis=1, keepdims=True)
@@ -139,3 +144,8 @@ def cross_entropy(Z, targets, weight=None):
     gradient[rows, targets] -= 1
     gradient *= share
     return float(np.sum(losses * np.ravel(share))), gradient
+
+
+def _shares(weight):
+    weight = weight / weight.max()  # the sum of the largest ones would be infinite
+    return weight / weight.sum()

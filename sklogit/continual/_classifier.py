@@ -11,16 +11,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 
 from .._state import restore_on_failure
 from ._angle_norm import angle_logits, dot_logits
+from ._labels import check_labels, checked_classes
 from ._memory import STRATEGIES, ReplayMemory
 from ._network import Network
 from ._stream import Stream, stratified_order
@@ -82,7 +81,8 @@ class UnbiasedReplayClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstima
     memory : {"reservoir", "class_balanced"} or object, default="reservoir"
         Which rows stay, see :class:`ReplayMemory`; or an object with the methods
         ``update(X, y, sample_weight, rng=rng)`` and ``sample(n, rng=rng)``, which
-        returns rows, labels and weights, or three times None. It is copied.
+        returns rows, labels and weights, or three times None. It is copied, with the
+        rows that it has; their labels need not come in the stream.
     warm_start : bool, default=False
         Whether `fit` goes on with the network and the memory of the last fit.
     random_state : int, RandomState instance or None, default=None
@@ -304,6 +304,9 @@ class UnbiasedReplayClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstima
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from the next rows of the stream, in their order.
 
+        The network and the memory are made in the first call, by the parameters that
+        there are then.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -330,7 +333,7 @@ class UnbiasedReplayClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstima
         X, y, weight = self._check_rows(X, y, sample_weight, first=first)
         stream = self._start(X) if first else self._stream.copy()
         if classes is not None:
-            stream.fix_classes(np.unique(column_or_1d(classes)))
+            stream.fix_classes(checked_classes(classes))
         losses = [stream.follow(X, y, weight, self)] if len(y) else []
         self._store(stream, losses, first=first)
         return self
@@ -338,7 +341,7 @@ class UnbiasedReplayClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstima
     def _check_rows(self, X, y, sample_weight, *, first):
         dtype = [np.float64, np.float32] if first else self.head_coef_.dtype
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=dtype, reset=first)
-        check_classification_targets(y)
+        check_labels(y)
         if sample_weight is None:
             return X, y, None
         weight = _check_sample_weight(
@@ -380,7 +383,8 @@ class UnbiasedReplayClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstima
     def _layer_sizes(self):
         sizes = np.ravel(self.hidden_layer_sizes).tolist()
         for size in sizes:
-            if not isinstance(size, Integral) or size < 1:
+            whole = isinstance(size, Integral) and not isinstance(size, bool)
+            if not whole or size < 1:
                 raise ValueError(
                     "hidden_layer_sizes must be integers >= 1, got "
                     f"{self.hidden_layer_sizes!r}."

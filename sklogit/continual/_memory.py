@@ -107,11 +107,11 @@ class ReplayMemory:
 
         Parameters
         ----------
-        X : ndarray of shape (n, ...)
+        X : array-like of shape (n, ...)
             Rows.
-        y : ndarray of shape (n,)
+        y : array-like of shape (n,)
             Their labels.
-        sample_weight : ndarray of shape (n,) or None
+        sample_weight : array-like of shape (n,) or None
             Their weights.
         rng : int, RandomState instance or None, default=None
             Draws which rows stay.
@@ -119,12 +119,11 @@ class ReplayMemory:
         Raises
         ------
         ValueError
-            If there are not as many rows as labels.
+            If there are not as many rows as labels or weights, or they are of another
+            shape than earlier ones.
         """
-        if len(self._labels(y)) != self._n_rows(X):
-            raise ValueError(
-                f"X and y must have as many rows, got {self._n_rows(X)} and {len(y)}."
-            )
+        X, y = self._as_rows(X), self._as_rows(y)
+        self._check(X, y, sample_weight)
         if self.capacity:
             places = self._places(self._labels(y), check_random_state(rng))
             self._write(places, X, y, sample_weight)
@@ -136,7 +135,7 @@ class ReplayMemory:
         Parameters
         ----------
         n : int
-            Number of rows; if the memory has fewer, it gives all.
+            Number of rows, at least 0; if the memory has fewer, it gives all.
         rng : int, RandomState instance or None, default=None
             Draws them.
 
@@ -148,7 +147,14 @@ class ReplayMemory:
             Their labels.
         sample_weight : ndarray of shape (n,) or None
             Their weights, if there are any.
+
+        Raises
+        ------
+        ValueError
+            If n is negative.
         """
+        if n < 0:
+            raise ValueError(f"n must be >= 0, got {n!r}.")
         if not len(self):
             return None, None, None
         rows = check_random_state(rng).permutation(len(self))[:n]
@@ -202,31 +208,55 @@ class ReplayMemory:
                 "strategy='class_balanced' needs one label a row, got y of shape "
                 f"{labels.shape}."
             )
+        rows_of = {}  # places of each class
         kept = [] if self.y is None else self._labels(self.y).tolist()
-        places = np.full(len(labels), -1)
+        for place, label in enumerate(kept):
+            rows_of.setdefault(label, []).append(place)
+        places, size = np.full(len(labels), -1), len(kept)
         for i, label in enumerate(labels.tolist()):
             self._counts[label] = self._counts.get(label, 0) + 1
-            if len(kept) < self.capacity:
-                places[i] = len(kept)
-                kept.append(label)
-                continue
-            place = self._place_in_full(label, kept, rng)
+            place = size
+            if size == self.capacity:
+                place = self._place_in_full(label, rows_of, rng)
+            size = min(size + 1, self.capacity)
             if place is not None:
-                places[i], kept[place] = place, label
+                places[i] = place
+                rows_of.setdefault(label, []).append(place)
         return places
 
-    def _place_in_full(self, label, kept, rng):
-        values, counts = np.unique(np.array(kept, dtype=object), return_counts=True)
-        largest = values[counts == counts.max()].tolist()
+    def _place_in_full(self, label, rows_of, rng):
+        """Take a place from its class; None if the new row does not stay."""
+        most = max(map(len, rows_of.values()))
+        largest = [other for other, rows in rows_of.items() if len(rows) == most]
         self._been_largest.update(largest)
         if label not in self._been_largest:
-            givers = [i for i, other in enumerate(kept) if other in largest]
-            return givers[rng.randint(len(givers))]
-        own = [i for i, other in enumerate(kept) if other == label]
-        stays = rng.uniform() * self._counts[label] < len(own)
-        return own[rng.randint(len(own))] if stays else None
+            rows = rows_of[largest[rng.randint(len(largest))]]
+        else:
+            rows = rows_of.get(label, [])
+            if rng.uniform() * self._counts[label] >= len(rows):
+                return None
+        return rows.pop(rng.randint(len(rows)))
 
     # -- storing: overridden for other kinds of rows -----------------------------------
+
+    @staticmethod
+    def _as_rows(values):
+        return np.asarray(values)
+
+    def _check(self, X, y, sample_weight):
+        lengths = [self._n_rows(X), len(y)]
+        lengths += [] if sample_weight is None else [len(sample_weight)]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                "X, y and sample_weight must have as many rows, got "
+                f"{' and '.join(map(str, lengths))}."
+            )
+        stored = self.X
+        if isinstance(stored, np.ndarray) and X.shape[1:] != stored.shape[1:]:
+            raise ValueError(
+                f"X must have rows of shape {stored.shape[1:]}, as before, got "
+                f"{X.shape[1:]}."
+            )
 
     def _write(self, places, X, y, sample_weight):
         # Of several rows for one place the last one stays.

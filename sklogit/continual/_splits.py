@@ -4,7 +4,8 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+
+from ._labels import check_labels
 
 
 def class_incremental_splits(y, n_tasks=5, *, shuffle=True, random_state=None):
@@ -47,7 +48,7 @@ def class_incremental_splits(y, n_tasks=5, *, shuffle=True, random_state=None):
     [[0, 1, 4], [2, 3, 5]]
     """
     y = column_or_1d(y)
-    check_classification_targets(y)
+    check_labels(y)
     classes = np.unique(y)
     whole = isinstance(n_tasks, Integral) and not isinstance(n_tasks, bool)
     if not whole or not 1 <= n_tasks <= len(classes):

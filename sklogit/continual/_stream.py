@@ -161,11 +161,14 @@ class Stream:
         float
             The loss before the first step.
         """
-        current = X, self._codes(y), weight
-        losses = []
+        codes, losses = self._codes(y), []
         for _ in range(settings.n_replay_steps):
+            n_known = len(self.classes)
+            replayed = self._replayed(settings)
+            if len(self.classes) > n_known:  # a memory that was filled before
+                codes = self._codes(y)
             loss, gradients = loss_and_gradients(
-                self.network, current, self._replayed(settings), settings
+                self.network, (X, codes, weight), replayed, settings
             )
             self.network.descend(
                 gradients,
@@ -192,7 +195,7 @@ class Stream:
         if X is None or not len(y):
             return None
         X = X.astype(self.network.head_coef.dtype, copy=False)
-        return X, np.searchsorted(self.classes, y), weight
+        return X, self._codes(y), weight
 
 
 def _kind(labels):

@@ -15,6 +15,7 @@ from ._dual import DualHead  # noqa: E402
 from ._grassmann import GrassmannHead  # noqa: E402
 from ._grassmann_parameter import GrassmannParameter  # noqa: E402
 from ._linear import LinearHead  # noqa: E402
+from ._logit_bias import LogitBiasHead  # noqa: E402
 from ._spd import spd_log, upper_vector  # noqa: E402
 from ._vector_quantize import vector_quantize_rows  # noqa: E402
 from ._vq_conversion import VQConversionReport  # noqa: E402
@@ -29,6 +30,7 @@ __all__ = [
     "GrassmannHead",
     "GrassmannParameter",
     "LinearHead",
+    "LogitBiasHead",
     "VQConversionReport",
     "VQLogitsHead",
     "augmented_covariance_torch",

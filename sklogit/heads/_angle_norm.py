@@ -1,5 +1,6 @@
 """A linear head that also gives logits of the angle alone."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -167,6 +168,38 @@ class AngleNormLinear(nn.Linear):
         """
         features, form = self.linear_form(features)
         return linear_topk(features, form.weight, form.bias, k)
+
+    def insert_classes(self, places):
+        """Make room for new classes; logits of the others stay as they are.
+
+        The parameters stay the same objects, so that an optimiser keeps them; what it
+        remembers of them has the old shapes.
+
+        Parameters
+        ----------
+        places : array-like of int, of shape (n_new,)
+            Rows that new classes have in the larger head, all different.
+
+        Raises
+        ------
+        ValueError
+            If they are no such rows.
+        """
+        places = np.unique(np.asarray(places, dtype=int))
+        n_classes = self.out_features + len(places)
+        if len(places) and not 0 <= places[0] <= places[-1] < n_classes:
+            raise ValueError(
+                f"places must be from 0 to {n_classes - 1}, got {places.tolist()}."
+            )
+        new = AngleNormLinear(self.in_features, n_classes, self.bias is not None)
+        new.to(self.weight)
+        old = np.delete(np.arange(n_classes), places)
+        with torch.no_grad():
+            for name, values in self.named_parameters():
+                grown = new.get_parameter(name).data
+                grown[old] = values
+                values.data, values.grad = grown, None
+        self.out_features = n_classes
 
     def extra_repr(self):
         """Show the sizes.

@@ -13,6 +13,8 @@ from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._lbfgs import MinimisationResult, minimise
+from .._probability import log_probabilities, probabilities
 from .._state import restore_on_failure
 from ..metrics import ConfusionMetric, amplify, get_confusion_metric, soft_confusion
 from ._anyloss_objective import (
@@ -22,7 +24,6 @@ from ._anyloss_objective import (
     WholeMatrix,
     multiclass_soft,
 )
-from ._anyloss_solver import AnyLossFit, minimise
 from ._anyloss_start import (
     ROWS_FOR_SCALE,
     best_threshold,
@@ -31,7 +32,6 @@ from ._anyloss_start import (
     scores_of_start,
 )
 from ._labelled_rows import labelled_rows
-from ._probability import log_probabilities, probabilities
 
 
 class AnyLossEstimator(
@@ -258,7 +258,7 @@ class AnyLossEstimator(
         objective = self._objective(rows, metric, anchor, alpha)
         starts = [objective.join(start.coef, start.intercept)]
         if np.isinf(alpha):
-            return AnyLossFit(starts[0], [objective(starts[0])[0]]), objective
+            return MinimisationResult(starts[0], [objective(starts[0])[0]]), objective
         if start.scores is not None and rows.n_rows > ROWS_FOR_SCALE:
             starts.append(
                 objective.join(

@@ -17,10 +17,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
+from .._probability import fit_scale, probabilities
 from .._state import restore_on_failure
 from ._labelled_rows import check_number_of_classes, encode, labelled_rows
 from ._preconditioning import Coordinates, make_coordinates
-from ._probability import fit_scale, probabilities
 from ._separation import Problem, Stopping, separate
 from ._verification import verify
 

@@ -12,8 +12,8 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from .._probability import log_probabilities, probabilities
 from .._state import restore_on_failure
-from ._probability import log_probabilities, probabilities
 from ._surrogate_estimator import TargetSurrogateEstimator
 from ._surrogate_losses import classification_loss
 

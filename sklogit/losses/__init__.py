@@ -21,6 +21,7 @@ from ._linear_cross_entropy import (  # noqa: E402
     CutCrossEntropyLoss,
     LinearCrossEntropyLoss,
 )
+from ._logit_bias import LogitBiasLoss  # noqa: E402
 from ._logit_graph import (  # noqa: E402
     coactivation_graph,
     graph_features,
@@ -31,6 +32,7 @@ from ._memory_display import LossMemoryDisplay  # noqa: E402
 from ._top_logits import (  # noqa: E402
     top_logits,
 )
+from ._uer import UERLoss  # noqa: E402
 from ._uld import (  # noqa: E402
     ULDLoss,
     uld_loss,
@@ -44,7 +46,9 @@ __all__ = [
     "GraphLogitDistillationLoss",
     "KDLoss",
     "LinearCrossEntropyLoss",
+    "LogitBiasLoss",
     "LossMemoryDisplay",
+    "UERLoss",
     "ULDLoss",
     "binary_kl_loss",
     "binary_kl_norm_loss",

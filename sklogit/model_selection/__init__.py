@@ -5,6 +5,7 @@ from ._compare_classifiers import compare_classifiers
 from ._comparison import ModelComparison
 from ._comparison_display import ModelComparisonDisplay
 from ._complexity import n_parameters
+from ._forward_chaining import ForwardChainingSplit
 from ._paired_tests import (
     PairedTestResult,
     bayesian_correlated_ttest,
@@ -14,6 +15,7 @@ from ._rules import one_standard_error
 from ._simplest import SimplestModelSelector
 
 __all__ = [
+    "ForwardChainingSplit",
     "ModelComparison",
     "ModelComparisonDisplay",
     "PairedTestResult",

@@ -18,13 +18,14 @@ from ._online_selection import (  # noqa: E402
     OnlineSelectionClassifier,
     OnlineSelectionMixin,
 )
-from ._replay import ReplayPolicy, UERLoss, UERNetClassifier  # noqa: E402
+from ._replay import ReplayPolicy  # noqa: E402
 from ._row_dataset import RowDataset  # noqa: E402
 from ._stratified import StratifiedBatches, StratifiedDataLoader  # noqa: E402
 from ._surrogate import (  # noqa: E402
     SurrogateNetClassifier,
     SurrogateNetRegressor,
 )
+from ._uer_net import UERNetClassifier  # noqa: E402
 from ._vq_logits import VQLogitsClassifier  # noqa: E402
 
 __all__ = [
@@ -43,7 +44,6 @@ __all__ = [
     "StratifiedDataLoader",
     "SurrogateNetClassifier",
     "SurrogateNetRegressor",
-    "UERLoss",
     "UERNetClassifier",
     "VQLogitsClassifier",
 ]

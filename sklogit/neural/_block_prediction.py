@@ -10,7 +10,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ..linear_model._probability import log_probabilities, probabilities
+from .._probability import log_probabilities, probabilities
 from ._net import class_indices
 from ._prediction import check_k, concatenated
 

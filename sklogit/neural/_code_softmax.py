@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import sparse
 
+from .._lbfgs import MinimisationResult, minimise
 from ..heads._code_mapping import ascend, log_shares, without_gaps
 from ..heads._feature_moments import FeatureMoments
-from ..linear_model._anyloss_solver import AnyLossFit, minimise
 
 # Entries of a block of code scores, some of which the cache holds.
 _BLOCK_ENTRIES = 2**18
@@ -137,7 +137,7 @@ def fit_codes(objective, start, max_iter, tol, on_iteration=None):
     """Minimise the objective by L-BFGS; without iterations the start is the result."""
     if max_iter:
         return minimise(objective, [start], max_iter, tol, on_iteration)
-    return AnyLossFit(start, [float(objective(start)[0])])
+    return MinimisationResult(start, [float(objective(start)[0])])
 
 
 @dataclass

@@ -64,15 +64,16 @@ class LogitClassifier(
         are, flattened, which makes a linear model. An instance is trained in place,
         from the weights it has.
     head : str, class, callable, instance or None, default="linear"
-        "linear" (:class:`~sklogit.heads.LinearHead`), "cosine", "grassmann", "vq", or a
-        module from features to a logit for each class. Its sizes ``in_features`` and
-        ``num_classes`` are filled in. With None the module returns logits, or the loss
-        has a head of its own.
+        "linear" (:class:`~sklogit.heads.LinearHead`), "cosine", "grassmann", "vq",
+        "logit_bias", or a module from features to a logit for each class. Its sizes
+        ``in_features`` and ``num_classes`` are filled in. With None the module returns
+        logits, or the loss has a head of its own.
     loss : str, class or instance, default="cross_entropy"
         "cross_entropy" (:class:`torch.nn.CrossEntropyLoss`), "linear_cross_entropy"
         (the same, without ever forming the logits), "anyloss"
-        (:class:`~sklogit.losses.AnyLoss`), or a module called with logits and class
-        indices. It is what skorch calls the criterion.
+        (:class:`~sklogit.losses.AnyLoss`), "logit_bias" (with the head of that name),
+        or a module called with logits and class indices. It is what skorch calls the
+        criterion.
     batch_policy : str, class, callable or instance, default="shuffle"
         "shuffle", "sequential", "stratified" (each batch has its share of every
         class), a :class:`BatchPolicy`, or a class of loaders. It is what skorch calls

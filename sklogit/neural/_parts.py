@@ -5,19 +5,21 @@ import inspect
 import torch
 from torch import nn
 
-from ..heads import CosineHead, GrassmannHead, LinearHead, VQLogitsHead
-from ..losses import AnyLoss, LinearCrossEntropyLoss
+from ..heads import CosineHead, GrassmannHead, LinearHead, LogitBiasHead, VQLogitsHead
+from ..losses import AnyLoss, LinearCrossEntropyLoss, LogitBiasLoss
 
 HEADS = {
     "linear": LinearHead,
     "cosine": CosineHead,
     "grassmann": GrassmannHead,
     "vq": VQLogitsHead,
+    "logit_bias": LogitBiasHead,
 }
 LOSSES = {
     "cross_entropy": nn.CrossEntropyLoss,
     "linear_cross_entropy": LinearCrossEntropyLoss,
     "anyloss": AnyLoss,
+    "logit_bias": LogitBiasLoss,
 }
 # What a part may call the number of classes in its constructor.
 NUMBERS_OF_CLASSES = ("num_classes", "n_classes", "out_features")

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import sparse
 
+from .._unit_rows import unit_rows
 from ._geometry import geodesic, polar_step, project_tangent
-from ._logits import cross_entropy, lengths, projections, softmax_loss, unit_rows
+from ._logits import cross_entropy, lengths, projections, softmax_loss
 from ._threads import threads_for
 
 # Rows are visited so that no block of unit rows or projections has more numbers.

@@ -16,9 +16,10 @@ from sklearn.utils.validation import (
 )
 
 from .._state import restore_on_failure
+from .._unit_rows import unit_rows
 from ._descent import block_lengths, learning_rates
 from ._geometry import principal_angles
-from ._logits import projections, unit_rows
+from ._logits import projections
 from ._training import SubspaceTraining, check_number_of_classes
 
 

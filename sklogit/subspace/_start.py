@@ -7,8 +7,8 @@ from scipy import sparse
 from scipy.linalg import eigh
 from scipy.sparse.linalg import svds
 
+from .._unit_rows import unit_rows
 from ._geometry import orthonormality_error, orthonormalize
-from ._logits import unit_rows
 from ._threads import threads_for
 
 # Gram matrices up to this order are decomposed; beyond it iterations are cheaper.

@@ -10,8 +10,8 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from .._unit_rows import row_lengths
 from ._descent import EarlyStopping, GrassmannDescent, LabelledRows, descend
-from ._logits import row_lengths
 from ._start import (
     given_array,
     given_subspaces,

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from ._logits import unit_rows
+from .._unit_rows import unit_rows
 
 
 def angle_to_the_mean(rows):

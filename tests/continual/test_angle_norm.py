@@ -91,3 +91,16 @@ def test_cross_entropy_equals_log_loss_of_scikit_learn(problem):
     expected = log_loss(y, P, sample_weight=weight)
     assert cross_entropy(Z, y, weight)[0] == pytest.approx(expected)
     assert cross_entropy(Z + 1e4, y, weight)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scale", [1e308, 5e-324])
+def test_only_ratios_of_weights_count(problem, scale):
+    H, W, y = problem
+    Z, weight = dot_logits(H, W), np.array([0.5, 1.0, 1.0, 0.5, 0.5])
+    loss, gradient = cross_entropy(Z, y, np.full(5, scale))
+    expected, slope = cross_entropy(Z, y)
+    assert loss == pytest.approx(expected)
+    np.testing.assert_allclose(gradient, slope)
+    if scale > 1:
+        loss, _ = cross_entropy(Z, y, scale * weight)
+        assert loss == pytest.approx(cross_entropy(Z, y, weight)[0])

@@ -76,6 +76,16 @@ def test_gradients_equal_finite_differences(method, hidden):
             assert gradient[place] == pytest.approx(slope, abs=1e-7)
 
 
+def test_the_start_keeps_the_variance_of_features():
+    rng = np.random.RandomState(0)
+    network = Network.random(50, (400, 100), True, np.float64, rng)
+    network.grow(np.arange(60), rng)
+    first, second = (coef.std() for coef in network.coefs)
+    assert (first, second) == pytest.approx(((2 / 50) ** 0.5, (2 / 400) ** 0.5), 0.03)
+    assert network.head_coef.std() == pytest.approx(100**-0.5, rel=0.05)
+    assert not any(values.any() for values in network.parameters[3:])
+
+
 def test_plain_steps_equal_softmax_regression_by_hand():
     X, y = shuffled_blobs(n_samples=35)
     clf = small(hidden_layer_sizes=(), memory_size=0, current_logits="dot")
@@ -130,6 +140,7 @@ def test_replay_steps_repeat_the_batch_and_draw_other_old_rows():
     once.partial_fit(X[:10], y[:10])
     np.testing.assert_array_equal(twice.head_coef_, once.head_coef_)
     assert (twice.n_seen_, once.n_seen_) == (10, 20)
+    assert twice.loss_curve_ == once.loss_curve_[:1]
     drawn = []
 
     class Watched(ReplayMemory):
@@ -279,6 +290,23 @@ def test_memory_of_ones_own():
     np.testing.assert_array_equal(clf.memory_.rows[0][0], X[-10:])
 
 
+def test_memory_may_be_filled_before():
+    X, y = blobs()
+    memory = ReplayMemory(30)
+    memory.update(X[y % 2 == 0], y[y % 2 == 0], rng=0)
+    clf = small(memory=memory, n_replay_steps=2)
+    clf.partial_fit(X[y % 2 == 1], y[y % 2 == 1])
+    assert clf.classes_.tolist() == [0, 1, 2, 3]
+    assert clf.score(X, y) > 0.7
+    once = small(memory=memory, current_logits="masked", replay_weight=0)
+    rows = np.r_[50:55, 150:155]  # in the only step the memory brings the others
+    once.partial_fit(X[rows], y[rows])
+    assert once.head_intercept_[[1, 3]].all()
+    assert not once.head_intercept_[[0, 2]].any()
+    with pytest.raises(ValueError, match=r"y has labels \[0 2\] that are not in"):
+        small(memory=memory).partial_fit(X[y == 1], y[y == 1], classes=[1, 3])
+
+
 # -- classes that arrive ---------------------------------------------------------------
 
 
@@ -351,6 +379,24 @@ def test_classes_given_later_must_include_those_known():
     assert (
         clf.partial_fit(X[y < 2], y[y < 2], classes=range(5)).head_coef_.shape[0] == 5
     )
+
+
+@pytest.mark.parametrize("classes", [[0, 1, 2, 3, np.nan], [0, 0.5, 1, 2, 3], [[0, 1]]])
+def test_given_classes_must_be_labels(classes):
+    X, y = blobs()
+    with pytest.raises(ValueError, match=r"NaN|Unknown label type|1d array"):
+        small().partial_fit(X, y, classes=classes)
+
+
+def test_many_classes_are_no_reason_to_warn():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 6)), np.arange(40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = small().partial_fit(X[:30], y[:30], classes=y).partial_fit(X, y)
+        tasks = list(class_incremental_splits(y, 4))
+    assert len(clf.classes_) == 40
+    assert len(tasks) == 4
 
 
 def test_labels_of_two_kinds_are_refused():
@@ -441,6 +487,13 @@ def test_divergence_is_told_and_undone():
     np.testing.assert_array_equal(state(clf), before)
 
 
+def test_a_last_step_that_diverges_is_told():
+    X, y = shuffled_blobs()
+    clf = small(learning_rate_init=1e10, current_logits="dot")
+    with pytest.raises(ValueError, match=r"diverged.*got 10000000000"):
+        clf.partial_fit(1e300 * X[:10], y[:10])
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -457,6 +510,7 @@ def test_divergence_is_told_and_undone():
         ("hidden_layer_sizes", 0),
         ("hidden_layer_sizes", (8, 0)),
         ("hidden_layer_sizes", (2.5,)),
+        ("hidden_layer_sizes", (True,)),
     ],
 )
 def test_bad_parameters_are_named(name, value):
@@ -499,6 +553,27 @@ def test_sparse_rows_are_rows(method):
     np.testing.assert_allclose(
         dense.predict_proba(X), of_sparse.predict_proba(sparse.csr_array(X))
     )
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_frames_have_names_and_labels_of_any_kind(dtype):
+    pd = pytest.importorskip("pandas")
+    X, y = blobs()
+    names = np.array(["a", "bb", "c", "dd"])
+    frame, labels = pd.DataFrame(X, columns=list("uvwxyz")), pd.Series(names[y])
+    clf = small()
+    for rows in (slice(100), slice(100, None)):
+        clf.partial_fit(frame[rows], labels[rows].astype(dtype))
+    plain = (
+        small()
+        .partial_fit(X[:100], names[y[:100]])
+        .partial_fit(X[100:], names[y[100:]])
+    )
+    assert clf.feature_names_in_.tolist() == list("uvwxyz")
+    np.testing.assert_array_equal(clf.head_coef_, plain.head_coef_)
+    np.testing.assert_array_equal(clf.predict(frame), plain.predict(X))
+    with pytest.raises(ValueError, match="feature names"):
+        clf.partial_fit(frame[list("zyxwvu")], labels)
 
 
 @each_method

@@ -3,6 +3,7 @@
 import pickle
 from copy import deepcopy
 
+import joblib
 import numpy as np
 import pytest
 
@@ -23,8 +24,9 @@ def filled(n=50, capacity=10, strategy="reservoir", seed=0):
     return memory
 
 
-def test_reservoir_keeps_each_row_with_the_same_probability():
-    n, capacity, n_runs = 30, 6, 2000
+@pytest.mark.parametrize(("n", "capacity"), [(30, 6), (4, 1)])
+def test_reservoir_keeps_each_row_with_the_same_probability(n, capacity):
+    n_runs = 2000
     rng = np.random.RandomState(0)
     times_kept = np.zeros(n)
     for _ in range(n_runs):
@@ -48,6 +50,19 @@ def test_memory_has_different_rows_of_the_stream_with_their_labels(strategy):
         assert len(np.unique(numbers)) == len(memory)
         np.testing.assert_array_equal(memory.X[:, 1], -numbers)
         np.testing.assert_array_equal(memory.y, numbers % 3)
+
+
+@pytest.mark.parametrize("strategy", ["reservoir", "class_balanced"])
+def test_memory_goes_on_where_its_rows_are_mapped_read_only(strategy, tmp_path):
+    memory = filled(strategy=strategy)
+    joblib.dump(memory, tmp_path / "memory")
+    mapped = joblib.load(tmp_path / "memory", mmap_mode="r")
+    for each in (memory, mapped):
+        rng = np.random.RandomState(1)
+        for X, y in stream(50):
+            each.update(X + 50, y, rng=rng)
+    np.testing.assert_array_equal(mapped.X, memory.X)
+    assert memory.X.max() > 50
 
 
 def test_class_balanced_keeps_rare_classes():
@@ -144,6 +159,31 @@ def test_unknown_strategy_is_refused():
         ReplayMemory(5, "newest")
 
 
-def test_rows_without_labels_are_refused():
-    with pytest.raises(ValueError, match=r"as many rows, got 3 and 2"):
-        ReplayMemory(5).update(np.zeros((3, 1)), np.zeros(2), rng=0)
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"y": [0, 1]}, "as many rows, got 3 and 2"),
+        ({"sample_weight": [1.0]}, "as many rows, got 3 and 3 and 1"),
+        ({"X": np.zeros((3, 5))}, r"rows of shape \(2,\), as before, got \(5,\)"),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["reservoir", "class_balanced"])
+def test_rows_that_do_not_fit_change_nothing(bad, message, strategy):
+    memory = filled(strategy=strategy)
+    before = pickle.dumps(memory)
+    with pytest.raises(ValueError, match=message):
+        memory.update(**{"X": np.zeros((3, 2)), "y": [0, 1, 2]} | bad, rng=0)
+    assert pickle.dumps(memory) == before
+
+
+def test_lists_are_rows():
+    memory = ReplayMemory(5)
+    memory.update([[1.0, 2.0], [3.0, 4.0]], ["a", "b"], [1.0, 2.0], rng=0)
+    np.testing.assert_array_equal(memory.X, [[1, 2], [3, 4]])
+    assert (memory.y.tolist(), memory.sample_weight.tolist()) == (["a", "b"], [1, 2])
+
+
+def test_no_fewer_than_none_are_drawn():
+    with pytest.raises(ValueError, match="n must be >= 0, got -1"):
+        filled().sample(-1)
+    assert len(filled().sample(0, rng=0)[1]) == 0

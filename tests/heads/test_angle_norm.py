@@ -143,3 +143,41 @@ def test_bad_parameters_are_named(name, value):
 def test_unknown_mode_of_a_call_is_refused(head, features):
     with pytest.raises(ValueError, match=r"mode must be one of .*'norm'"):
         head(features, mode="norm")
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_new_classes_come_between_the_others(features, bias):
+    torch.manual_seed(0)
+    head = AngleNormLinear(6, 4, bias=bias, temperature=0.5, mode="angle").double()
+    weight, before = head.weight, head(features).detach()
+    if bias:
+        torch.nn.init.normal_(head.bias)
+    dot = head(features, mode="dot").detach()
+    head(features).sum().backward()  # leaves gradients of the old shape
+    head.insert_classes([5, 0])
+    assert head.weight is weight
+    assert (head.out_features, head.weight.shape, head.weight.dtype) == (
+        6,
+        (6, 6),
+        torch.float64,
+    )
+    torch.testing.assert_close(head(features)[:, 1:5], before)
+    torch.testing.assert_close(head(features, mode="dot")[:, 1:5], dot)
+    if bias:
+        assert head.bias[[0, 5]].tolist() == [0, 0]
+    head(features).sum().backward()
+    assert head.weight.grad.shape == (6, 6)
+
+
+def test_new_rows_are_drawn_as_the_first_ones():
+    torch.manual_seed(0)
+    head = AngleNormLinear(50, 2)
+    head.insert_classes(np.arange(1, 201))
+    assert head.weight[1:201].std().item() == pytest.approx(50**-0.5, rel=0.03)
+
+
+@pytest.mark.parametrize("places", [[-1], [5, 6], [4, 6]])
+def test_places_outside_the_larger_head_are_refused(head, places):
+    with pytest.raises(ValueError, match="places must be from 0 to"):
+        head.insert_classes(places)
+    assert head.out_features == 4

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklogit._lbfgs import minimise
 from sklogit.linear_model import AnyLossClassifier, AnyLossClassifierCV, _anyloss_start
 from sklogit.linear_model._anyloss_objective import BinaryObjective
-from sklogit.linear_model._anyloss_solver import minimise
 from sklogit.linear_model._rows import Rows
 from sklogit.metrics import (
     ConfusionMetric,

@@ -1,6 +1,7 @@
 """A net that replays old rows of its stream."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -9,21 +10,14 @@ from scipy import sparse
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
-from torch.nn import functional as F
 
 from sklogit.continual import UnbiasedReplayClassifier
 from sklogit.continual._memory import ReplayMemory
 from sklogit.continual._network import Network
 from sklogit.continual._stream import Stream
-from sklogit.heads import LinearHead
-from sklogit.heads._angle_norm import AngleNormLinear
-from sklogit.neural import LogitClassifier
-from sklogit.neural._replay import (
-    ReplayPolicy,
-    TensorReplayMemory,
-    UERLoss,
-    UERNetClassifier,
-)
+from sklogit.heads import AngleNormLinear, LinearHead
+from sklogit.neural import LogitClassifier, ReplayPolicy, UERNetClassifier
+from sklogit.neural._replay import TensorReplayMemory
 
 from .common import Hidden
 
@@ -104,46 +98,6 @@ def test_it_learns_what_the_classifier_of_numpy_learns(
     for mine, other in zip(parameters(net), [*theirs, network.head_intercept]):
         np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-9)
     np.testing.assert_array_equal(net.batch_policy_.memory.X.numpy(), twin.memory.X)
-
-
-# -- the loss --------------------------------------------------------------------------
-
-
-def test_loss_parts_new_rows_from_replayed_ones():
-    torch.manual_seed(0)
-    head, features = AngleNormLinear(4, 3), torch.randn(5, 4)
-    target = torch.tensor([0, 1, 1, 2, 0])
-    loss = UERLoss(replay_weight=0.5)
-    loss.n_current = 3
-    new = F.cross_entropy(head(features[:3], mode="angle"), target[:3])
-    old = F.cross_entropy(head(features[3:], mode="dot"), target[3:])
-    torch.testing.assert_close(loss(features, target, head), new + 0.5 * old)
-    loss.n_current = 5
-    new = F.cross_entropy(head(features, mode="angle"), target)
-    torch.testing.assert_close(loss(features, target, head), new)
-    loss.n_current = None
-    torch.testing.assert_close(
-        loss(features, target, head), F.cross_entropy(head(features), target)
-    )
-
-
-def test_masked_logits_are_those_of_the_batch():
-    torch.manual_seed(0)
-    head, features = AngleNormLinear(4, 5), torch.randn(3, 4)
-    target = torch.tensor([4, 1, 4])
-    loss = UERLoss("masked")
-    loss.n_current = 3
-    expected = F.cross_entropy(head(features)[:, [1, 4]], torch.tensor([1, 0, 1]))
-    torch.testing.assert_close(loss(features, target, head), expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("current_logits", "norm"), ("replay_logits", "masked"), ("replay_weight", -1)],
-)
-def test_bad_parameters_of_the_loss_are_named(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be"):
-        UERLoss(**{name: value})
 
 
 def test_another_head_is_refused(stream):
@@ -302,6 +256,29 @@ def test_weights_may_come_and_go(stream):
     assert all(np.isfinite(values).all() for values in parameters(net))
 
 
+@pytest.mark.parametrize("weighted", [(True, False), (False, True)])
+def test_rows_without_weights_weigh_1(stream, weighted):
+    X, y = stream
+    plain, net = small(), small()
+    plain.partial_fit(X, y)
+    torch.manual_seed(0)
+    for rows, has_weights in zip((slice(100), slice(100, None)), weighted):
+        weight = np.ones(len(y[rows])) if has_weights else None
+        net.partial_fit(X[rows], y[rows], sample_weight=weight)
+    for mine, theirs in zip(parameters(net), parameters(plain)):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_rows_without_weight_take_no_place_in_the_memory(stream):
+    X, y = stream
+    weight = np.arange(300) % 3.0
+    memory = small().partial_fit(X, y, sample_weight=weight).batch_policy_.memory
+    assert (len(memory), memory.n_seen) == (30, 200)
+    assert (memory.sample_weight > 0).all()
+    net = small().partial_fit(X, y, sample_weight=np.where(y < 2, 0, 1))
+    assert net.batch_policy_.memory.y.min() == 2
+
+
 def test_sparse_rows_are_rows(stream):
     X, y = stream
     dense, of_sparse = small(), small()
@@ -362,6 +339,14 @@ def test_sequences_with_a_target_at_each_position():
     net = small(module=nn.Embedding(5, 6), classes=range(5), dtype="float32")
     net.partial_fit(data)
     assert net.batch_policy_.memory.y.shape == (30, 7)
+    net.batch_policy_.n_current = 2  # of three sequences
+    features, target = torch.randn(3, 7, 6), tokens[:3]
+    found = net.get_loss(features, target, tokens[:3], training=True)
+    new, old = features[:2].reshape(14, 6), features[2]
+    by_angle = net.head_(new, mode="angle")
+    expected = nn.functional.cross_entropy(by_angle, target[:2].reshape(14))
+    expected = expected + nn.functional.cross_entropy(net.head_(old), target[2])
+    torch.testing.assert_close(found, expected)
 
 
 def test_memory_of_lists_of_tensors():
@@ -432,15 +417,22 @@ def test_a_bad_batch_changes_nothing(stream, bad, message):
 # -- parts -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [0, 2.5])
+@pytest.mark.parametrize("size", [0, 2.5, True])
 def test_bad_replay_batches_are_named(size):
     with pytest.raises(ValueError, match="replay_batch_size must be an integer >= 1"):
         ReplayPolicy(replay_batch_size=size)
 
 
+def test_sizes_may_be_integers_of_numpy():
+    policy = ReplayPolicy(*np.array([30, 5]))
+    assert (policy.memory.capacity, policy.replay_batch_size) == (30, 5)
+
+
 def test_no_memory_is_training_on_the_stream_alone(stream):
     X, y = stream
-    net = small(("dot", "dot"), batch_policy__memory_size=0).partial_fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net = small(("dot", "dot"), batch_policy__memory_size=0).partial_fit(X, y)
     plain = LogitClassifier(
         Hidden,
         head=AngleNormLinear,
@@ -460,7 +452,8 @@ def test_no_memory_is_training_on_the_stream_alone(stream):
 
 def test_another_policy_trains_all_rows_as_new(stream):
     X, y = stream
-    none = small(batch_policy__memory_size=0).partial_fit(X, y)
+    with pytest.warns(UserWarning, match="memory_size=0 replays nothing"):
+        none = small(batch_policy__memory_size=0).partial_fit(X, y)
     torch.manual_seed(0)
     net = UERNetClassifier(
         Hidden, batch_policy="sequential", classes=range(10), dtype="float64"

@@ -4,10 +4,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, log_softmax
 from sklearn.linear_model import LogisticRegression
 
+from sklogit._probability import fit_scale
 from sklogit.linear_model import NormalizedLogisticRegression
-from sklogit.linear_model._probability import fit_scale
 
-from .common import clusters, noise, separable
+from .linear_model.common import clusters, noise, separable
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ _FTOL = 1e-4
 
 
 @dataclass
-class AnyLossFit:
+class MinimisationResult:
     """Result of `minimise`.
 
     Attributes
@@ -75,13 +75,13 @@ def minimise(objective, starts, max_iter, tol, on_iteration=None):
 
     Returns
     -------
-    AnyLossFit
+    MinimisationResult
         The fit; its objective is not above that of the first start.
     """
     first = objective(starts[0])
     known = min([first, *(_attempt(objective, s) for s in starts[1:])], key=_value)
     best = starts[0] if known is first else starts[1]
-    fit = AnyLossFit(best, [known[0]])
+    fit = MinimisationResult(best, [known[0]])
 
     def guarded(parameters):
         if np.array_equal(parameters, best):  # where the search starts
