@@ -36,7 +36,7 @@ _ROUTING = ", ".join(
         f"set_{method}_request"
         for method in (
             *("fit", "partial_fit", "predict", "score", "transform"),
-            *("predict_proba", "predict_log_proba", "decision_function"),
+            *("predict_proba", "predict_log_proba", "decision_function", "split"),
         )
     ]
     + ["get_metadata_routing", "set_output", "get_params", "set_params"]

@@ -1,7 +1,7 @@
 """
-=========================================
+==========================================
 Train on the rows of a batch that are news
-=========================================
+==========================================
 
 A next-token net gets a pool of text of which half is useless: windows that repeat one
 or two characters, copies of windows that it knows, and scrambled text. Of each batch of

@@ -93,7 +93,7 @@ class CacheLogits(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Weights, 1 without ``sample_weight``.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also

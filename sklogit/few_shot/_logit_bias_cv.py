@@ -130,7 +130,7 @@ class LogitBiasClassifierCV(LogitBiasEstimator):
         Its objective at the start and after each iteration.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also

@@ -65,7 +65,7 @@ class TipAdapterClassifier(FusedLogitsClassifier):
         The loss of each epoch.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also

@@ -51,7 +51,7 @@ class ZeroShotLogits(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         The directions.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X has any.
 
     See Also

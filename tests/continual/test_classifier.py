@@ -384,8 +384,10 @@ def test_classes_given_later_must_include_those_known():
 @pytest.mark.parametrize("classes", [[0, 1, 2, 3, np.nan], [0, 0.5, 1, 2, 3], [[0, 1]]])
 def test_given_classes_must_be_labels(classes):
     X, y = blobs()
-    with pytest.raises(ValueError, match=r"NaN|Unknown label type|1d array"):
-        small().partial_fit(X, y, classes=classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"NaN|Unknown label type|1d array"):
+            small().partial_fit(X, y, classes=classes)
 
 
 def test_many_classes_are_no_reason_to_warn():
@@ -456,9 +458,10 @@ def test_a_bad_batch_changes_nothing(bad, message):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_a_failure_amid_the_stream_changes_nothing(error, monkeypatch):
+@pytest.mark.parametrize("method", ["partial_fit", "fit"])
+def test_a_failure_amid_the_stream_changes_nothing(error, method, monkeypatch):
     X, y = blobs()
-    clf = small(momentum=0.5).partial_fit(X[:50], y[:50])
+    clf = small(momentum=0.5, warm_start=True).partial_fit(X[:50], y[:50])
     untouched = pickle.loads(pickle.dumps(clf))
     update, calls = ReplayMemory.update, []
 
@@ -471,8 +474,9 @@ def test_a_failure_amid_the_stream_changes_nothing(error, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(ReplayMemory, "update", fails)
         with pytest.raises(error):
-            clf.partial_fit(X[50:], y[50:])
+            getattr(clf, method)(X[50:], y[50:])
     np.testing.assert_array_equal(state(clf), state(untouched))
+    assert clf.loss_curve_ == untouched.loss_curve_
     clf.partial_fit(X[50:], y[50:])
     untouched.partial_fit(X[50:], y[50:])
     np.testing.assert_array_equal(state(clf), state(untouched))
@@ -532,6 +536,7 @@ def test_rows_without_weight_are_left_out():
     nothing = pickle.loads(pickle.dumps(fewer))
     nothing.partial_fit(X, y, sample_weight=np.zeros(200))
     np.testing.assert_array_equal(state(nothing), state(fewer))
+    assert nothing.loss_curve_ == fewer.loss_curve_
     with pytest.raises(ValueError, match="at least one non-zero"):
         small().partial_fit(X, y, sample_weight=np.zeros(200))
 
@@ -617,6 +622,8 @@ def test_fit_starts_anew_unless_it_is_told_to_go_on():
     np.testing.assert_array_equal(state(clone(once).fit(X, y)), state(once.fit(X, y)))
     warm = small(warm_start=True).fit(X, y).fit(X, y)
     assert (warm.n_seen_, warm.n_iter_) == (400, 2)
+    warm.fit(X[y == 1], y[y == 1])  # the other classes are known
+    assert warm.classes_.tolist() == [0, 1, 2, 3]
     assert once.n_seen_ == 200
 
 
