@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .._cross_entropy import softmax_cross_entropy
+
 # Shorter vectors count as zero: their direction is noise, and the derivative of a
 # direction grows as the inverse of the length.
 EPSILON = 1e-6
@@ -134,16 +136,8 @@ def cross_entropy(Z, targets, weight=None):
     gradient : ndarray of shape (n, n_classes)
         Its gradient with respect to the logits.
     """
-    rows = np.arange(len(Z))
-    share = 1 / len(Z) if weight is None else _shares(weight)[:, None]
-    Z = Z - Z.max(axis=1, keepdims=True)
-    gradient = np.exp(Z)
-    sums = gradient.sum(axis=1, keepdims=True)
-    losses = np.log(sums[:, 0]) - Z[rows, targets]
-    gradient /= sums
-    gradient[rows, targets] -= 1
-    gradient *= share
-    return float(np.sum(losses * np.ravel(share))), gradient
+    share = np.full(len(Z), 1 / len(Z)) if weight is None else _shares(weight)
+    return softmax_cross_entropy(Z, targets, share.astype(Z.dtype, copy=False))
 
 
 def _shares(weight):

@@ -143,6 +143,8 @@ def _absent(target, logits):
 
 def _mean_loss(logits, target, weight):
     counts = target != _IGNORED  # of no such rows the mean is 0
+    if weight is None:
+        total = F.cross_entropy(logits, target, reduction="sum")
+        return total / counts.sum().clamp_min(1)
     losses = F.cross_entropy(logits, target, reduction="none")
-    weight = counts.to(losses) if weight is None else weight * counts
-    return weighted_mean(losses, weight)
+    return weighted_mean(losses, weight * counts)
