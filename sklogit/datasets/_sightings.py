@@ -145,12 +145,7 @@ def make_sightings(
     rng = check_random_state(random_state)
     nests = _Nests(rng, n_nests, size_km, nest_spread_km, n_days, active_days)
     towns = _Towns(rng, n_towns, size_km, town_spread_km, rural_share)
-    y = (rng.uniform(size=n_samples) < prevalence).astype(np.intp)
-    if len(np.unique(y)) < 2:
-        raise ValueError(
-            f"All of the {n_samples} reports are {'true' if y[0] else 'false'}: "
-            f"prevalence={prevalence} needs more of them."
-        )
+    y = _truth(rng, n_samples, prevalence)
     places, days = towns.draw(rng, n_samples), rng.randint(0, n_days, n_samples)
     true = np.flatnonzero(y)
     places[true], days[true] = nests.draw(rng, len(true))
@@ -178,6 +173,16 @@ def make_sightings(
         probability=special.expit(odds),
         word_log_odds=dict(zip(_VOCABULARY.tolist(), log_odds.tolist())),
     )
+
+
+def _truth(rng, n, prevalence):
+    y = (rng.uniform(size=n) < prevalence).astype(np.intp)
+    if len(np.unique(y)) < 2:
+        raise ValueError(
+            f"All of the {n} reports are {'true' if y[0] else 'false'}: "
+            f"prevalence={prevalence} needs more of them."
+        )
+    return y
 
 
 class _Nests:
