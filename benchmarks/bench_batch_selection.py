@@ -6,7 +6,9 @@
 the head they are many times faster than singular values of the logits, and the same to
 1e-5. "epochs" are times of a pass over the data, by nets of which a step costs in
 proportion to its rows; claims: scoring costs a quarter of a step of all candidates at
-most, and a pass with selection takes less time than one without. "rows" are digits and
+most, and a pass with selection takes less time than one without. Together with the
+forward pass of the candidates it costs more than a quarter, a half at worst, unless the
+vocabulary is large. "rows" are digits and
 other tables, where a sample has one position, clean and polluted, at equal numbers of
 rows trained on; claim: none, it shows which rule does what. USPS digits are left out
 unless the environment variable SKLOGIT_DATA names the folder of data.

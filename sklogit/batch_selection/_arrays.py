@@ -75,7 +75,14 @@ def like(values, other):
     """Return values as an array of the kind, dtype and device of other."""
     if not is_tensor(other):
         return np.asarray(as_numpy(values), dtype=other.dtype)
-    return namespace(other).as_tensor(values, dtype=other.dtype, device=other.device)
+    return as_tensor_of(values, other).to(other.dtype)
+
+
+def as_tensor_of(values, other):
+    """Return values as a tensor on the device of another; frames are arrays to it."""
+    if not is_tensor(values):
+        values = np.require(values, requirements=["C", "W"])
+    return namespace(other).as_tensor(values, device=other.device)
 
 
 def as_numpy(values):
@@ -129,7 +136,7 @@ def as_mask(mask, values):
     """Return a mask as an array of bools of the kind of values, checked."""
     if is_tensor(values):
         torch = namespace(values)
-        mask = torch.as_tensor(mask, device=values.device)
+        mask = as_tensor_of(mask, values)
         mask = mask if mask.dtype == torch.bool else mask != 0
     else:
         mask = as_numpy(mask).astype(bool)

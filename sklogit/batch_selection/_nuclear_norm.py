@@ -36,8 +36,8 @@ def nuclear_norm(logits, *, mask=None, method="auto"):
     method : {"auto", "gram", "svd"}, default="auto"
         "gram" takes the roots of the eigenvalues of the smaller of :math:`L L^\top`
         and :math:`L^\top L`, formed in double precision; it is several times faster
-        than singular values, and drops those below about 1e-7 of the greatest. "svd"
-        does not. "auto" is "gram".
+        than singular values, and drops those below :math:`\sqrt{n \epsilon}` of the
+        greatest, 1e-7 for n = 64 rows or columns. "svd" does not. "auto" is "gram".
 
     Returns
     -------
@@ -49,7 +49,7 @@ def nuclear_norm(logits, *, mask=None, method="auto"):
     TypeError
         If logits are sparse, or no real numbers.
     ValueError
-        If shapes do not fit, or a logit that counts is not finite.
+        If shapes do not fit, or a logit that counts, or its square, is not finite.
 
     See Also
     --------
@@ -110,12 +110,16 @@ def gram_norms(logits):
     """
     # Products in single precision would cost half of the digits of the roots.
     wide = as_double(logits)
-    if 1 in logits.shape[1:]:
-        norms = frobenius_norms(wide)
-    elif logits.shape[1] <= logits.shape[2]:
-        norms = sum_of_roots(wide @ wide.mT)
-    else:
-        norms = sum_of_roots(wide.mT @ wide)
+    flat = 1 in logits.shape[1:]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if flat:
+            products = frobenius_norms(wide)
+        elif logits.shape[1] <= logits.shape[2]:
+            products = wide @ wide.mT
+        else:
+            products = wide.mT @ wide
+    check_finite("squares of logits", products)
+    norms = products if flat else sum_of_roots(products)
     return norms.astype(logits.dtype) if namespace(norms) is np else norms.to(logits)
 
 

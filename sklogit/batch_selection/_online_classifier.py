@@ -60,7 +60,7 @@ class OnlineBatchSelectionClassifier(
         is ``SGDClassifier(loss="log_loss")``, seeded by `random_state`.
     selector : UtilityDiversitySelector, default=None
         Chooses from each batch. None is one with ``utility="loss"``,
-        ``normalize="zscore"``, seeded by `random_state`.
+        ``normalize="zscore"``. Without a `random_state` it gets that of the classifier.
     candidate_batch_size : int, default=32
         Samples in a batch of candidates.
     max_iter : int, default=5
@@ -69,7 +69,8 @@ class OnlineBatchSelectionClassifier(
         Whether ``fit`` draws a new order for each pass. ``partial_fit`` takes samples
         as they come.
     random_state : int, RandomState instance or None, default=None
-        Seed of the order, and of what is made by default.
+        Seed of the order, of the selector unless that has its own, and of the default
+        `estimator`.
 
     Attributes
     ----------
@@ -107,7 +108,8 @@ class OnlineBatchSelectionClassifier(
     else it requests for ``partial_fit``, are passed on if it requests them.
 
     Before its first ``partial_fit`` all logits of a classifier count as 0. A selector
-    with ``budget=1.0`` trains it exactly as ``partial_fit`` on all batches would.
+    with ``budget=1.0`` trains it exactly as ``partial_fit`` on all batches would, but
+    for batches in which every weight is 0: they are left out.
 
     References
     ----------
@@ -344,7 +346,11 @@ class OnlineBatchSelectionClassifier(
     def _estimator(self, seed=None):
         if self.estimator is not None:
             return self.estimator
-        return SGDClassifier(loss="log_loss", random_state=seed)
+        default = SGDClassifier(loss="log_loss", random_state=seed)
+        if _routing_enabled():
+            # Nobody else can ask for them on its behalf.
+            default.set_partial_fit_request(sample_weight=True)
+        return default
 
     def _restart(self, classes):
         """Start anew, and return the generator of the order."""
@@ -370,10 +376,10 @@ class OnlineBatchSelectionClassifier(
         if selector is None:
             # With one position the nuclear norm is the length of the logits, which is
             # greatest where the classifier is surest: the wrong samples to train on.
-            selector = UtilityDiversitySelector(
-                utility="loss", normalize="zscore", random_state=seed
-            )
+            selector = UtilityDiversitySelector(utility="loss", normalize="zscore")
         self.selector_ = clone(selector)
+        if self.selector_.random_state is None:
+            self.selector_.random_state = seed
         self._is_trained = False
         self.n_iter_ = 0
         return rng
@@ -399,6 +405,8 @@ class OnlineBatchSelectionClassifier(
             )
             # In the order in which they came: the rule says which, not when.
             chosen = rows[np.sort(chosen)]
+            if sample_weight is not None and not sample_weight[chosen].any():
+                continue  # nothing to learn, and many classifiers refuse it
             given = _check_method_params(X, params, chosen)
             if not self._is_trained:
                 given["classes"] = self.classes_

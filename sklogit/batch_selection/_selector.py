@@ -66,8 +66,9 @@ class UtilityDiversitySelector(BaseEstimator):
         Divide norms by the greatest that as many rows of length one can have, so that
         long samples do not win for their length.
     projection : BilinearRandomProjection, default=None
-        How logits are embedded; None is its default with this `random_state`. Give it
-        ``n_positions`` if later samples may be longer than those of the first call.
+        How logits are embedded; None is its default. Without a `random_state` it gets
+        that of the selector. Give it ``n_positions`` if later samples may be longer
+        than those of the first call.
     buffer_size : int, default=1024
         How many embeddings Q holds at most; the oldest give way.
     batch_diversity : float, default=0.0
@@ -263,7 +264,8 @@ class UtilityDiversitySelector(BaseEstimator):
         -------
         array or Tensor of shape (n_selected,)
             Their indices, that of the greatest score first, of equal ones the lowest.
-            Samples of weight 0, and those that the mask hides altogether, come last.
+            Samples of weight 0, and those that the mask hides altogether, come last,
+            and are not remembered.
 
         Raises
         ------
@@ -281,9 +283,12 @@ class UtilityDiversitySelector(BaseEstimator):
         n_kept = self.n_kept(len(logits))
         if self.n_steps_ < self.warm_start_steps:
             n_kept = len(logits)
-        order = np.argsort(-as_numpy(scores), kind="stable")[:n_kept]
-        if embeddings is not None and n_kept:
-            self._buffer.add(embeddings[order.tolist()])
+        ranks = as_numpy(scores)
+        order = np.argsort(-ranks, kind="stable")[:n_kept]
+        # What does not count was not trained on, and says of nothing that it is known.
+        counting = order[ranks[order] > -np.inf].tolist()
+        if embeddings is not None and counting:
+            self._buffer.add(embeddings[counting])
         self.utility_, self.diversity_ = terms
         self.last_scores_ = scores
         self.n_steps_ += 1
@@ -333,10 +338,7 @@ class UtilityDiversitySelector(BaseEstimator):
     def _preview(self):
         """Return a selector whose scoring leaves no trace in this one."""
         preview = copy(self)
-        # The user's generator before the first selection, the selector's own then.
-        for name in ("random_state", "random_state_"):
-            if name in vars(self):
-                setattr(preview, name, deepcopy(getattr(self, name)))
+        preview.random_state = deepcopy(self.random_state)
         return preview
 
     def _score(self, logits, y, mask, sample_weight):
@@ -349,6 +351,9 @@ class UtilityDiversitySelector(BaseEstimator):
                 f"logits must have {self.n_classes_} classes, as before, got "
                 f"{logits.shape[2]}."
             )
+        if self.utility == "random":
+            # A copy, so that a failure below leaves the generator as it was.
+            self.random_state_ = deepcopy(self.random_state_)
         factored = isinstance(logits, FactoredLogits)
         if mask is not None:
             mask = as_mask(mask, logits.hidden if factored else logits)
@@ -398,12 +403,13 @@ class UtilityDiversitySelector(BaseEstimator):
         return embeddings, diversity
 
     def _drawn_projection(self, logits):
-        projection = self.projection
-        if projection is None:
+        projection = BilinearRandomProjection()
+        if self.projection is not None:
+            projection = clone(self.projection)
+        if projection.random_state is None:
             seed = deepcopy(self.random_state_).randint(2**31 - 1)
-            projection = BilinearRandomProjection(random_state=seed)
+            projection.random_state = seed
         # Its own check of the data would make dense what is factored.
-        projection = clone(projection)
         projection._validate_params()
         return projection._draw(logits.shape[1], logits.shape[2])
 

@@ -8,6 +8,7 @@ from ._arrays import (
     as_floats,
     as_mask,
     as_numpy,
+    as_tensor_of,
     is_tensor,
     like,
     namespace,
@@ -143,7 +144,7 @@ def _labels_like(y, logits):
     if found not in (shape, shape[:1]):
         raise ValueError(f"y must have the shape {shape[:1]} or {shape}, got {found}.")
     if is_tensor(logits):
-        y = namespace(logits).as_tensor(y, device=logits.device)
+        y = as_tensor_of(y, logits)
         if y.is_floating_point() or y.is_complex():
             raise ValueError(f"y must be class indices, got dtype {y.dtype}.")
         return y.long().reshape(shape)

@@ -98,8 +98,9 @@ class LogitClassifier(
     verbose : int, default=0
         1 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
-        Seed of initialisation and minibatches of ``fit``. None, and ``partial_fit``
-        always, use torch's global generator.
+        Seed of initialisation and minibatches, of ``fit`` and of a stream of calls of
+        ``partial_fit``; each call leaves the seed of the next, which goes with pickles.
+        None uses torch's global generator.
     **kwargs
         Parameters of the parts, ``module__*``, ``head__*``, ``loss__*`` and
         ``batch_policy__*``, and all others of
@@ -238,7 +239,9 @@ class LogitClassifier(
         X, y = self._check_training_data(X, y, sample_weight, fresh=fresh)
         with seeded(self.random_state):
             self._look_once(X, y, fresh=fresh)
-            return super().fit(X, y, _checked=True, **fit_params)
+            super().fit(X, y, _checked=True, **fit_params)
+            self._leave_seed()
+        return self
 
     @restore_net_on_failure
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
@@ -269,13 +272,17 @@ class LogitClassifier(
             first call.
         """
         # fit of skorch comes here with data that are arrays by then, without names.
-        if not fit_params.pop("_checked", False):
-            fresh = not self.initialized_
-            X, y = self._check_training_data(
-                X, y, sample_weight, fresh=fresh, classes=classes
-            )
+        if fit_params.pop("_checked", False):
+            return super().partial_fit(X, y, classes=classes, **fit_params)
+        fresh = not self.initialized_
+        X, y = self._check_training_data(
+            X, y, sample_weight, fresh=fresh, classes=classes
+        )
+        with seeded(vars(self).get("next_seed_", self.random_state)):
             self._look_once(X, y, fresh=fresh)
-        return super().partial_fit(X, y, classes=classes, **fit_params)
+            super().partial_fit(X, y, classes=classes, **fit_params)
+            self._leave_seed()
+        return self
 
     def initialize(self):
         """Make all parts.
@@ -414,6 +421,11 @@ class LogitClassifier(
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []  # they have that of the parameters
         return tags
+
+    def _leave_seed(self):
+        """Draw the seed of the next call, within the block that has that of this."""
+        drawn = self.random_state is not None
+        self.next_seed_ = int(torch.randint(2**31 - 1, ())) if drawn else None
 
     # -- making parts ------------------------------------------------------------------
 

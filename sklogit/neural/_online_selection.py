@@ -62,9 +62,9 @@ class OnlineSelection(BatchPolicy):
     A selector without a random state gets one from torch's generator, which a net with
     `random_state` seeds.
 
-    With ``budget=1.0`` there is no forward pass of candidates, and training is that
-    without the policy. Nor is there one for a choice at random, ``utility="random"``
-    with ``alpha=0``.
+    With ``budget=1.0`` there is no forward pass of candidates, the selector is never
+    asked, and training is that without the policy. Nor is there a forward pass for a
+    choice at random, ``utility="random"`` with ``alpha=0``.
 
     References
     ----------

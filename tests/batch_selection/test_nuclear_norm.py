@@ -84,6 +84,13 @@ def test_of_low_rank_is_exact_where_roots_of_round_off_would_show(rng):
     np.testing.assert_allclose(nuclear_norm(logits), reference(logits), rtol=1e-12)
 
 
+def test_singular_values_below_the_round_off_of_the_gram_matrix_are_dropped():
+    logits = np.diag([1.0] + [9e-8] * 63)
+    assert nuclear_norm(logits) == pytest.approx(1, rel=1e-12)
+    expected = 1 + 63 * 9e-8
+    assert nuclear_norm(logits, method="svd") == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("noise", [0.0, 1e-4, 1.0])
 def test_single_precision_loses_little(rng, noise):
     logits = np.ones((2, 16, 200)) + noise * rng.standard_normal((2, 16, 200))
@@ -218,6 +225,16 @@ def test_logits_that_are_not_finite_are_refused(bad):
         nuclear_norm_from_head(np.array([[1, bad]]), np.eye(2))
     with pytest.raises(ValueError, match="weight must be finite"):
         head_factor(np.array([[1, bad]]))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (1, 3)])
+@pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
+def test_logits_whose_squares_overflow_are_refused(make, shape):
+    logits = make(np.full(shape, 1e200))
+    with pytest.raises(ValueError, match="squares of logits must be finite"):
+        nuclear_norm(logits)
+    expected = 1e200 * np.sqrt(np.prod(shape))
+    assert float(nuclear_norm(logits, method="svd")) == pytest.approx(expected)
 
 
 def test_mask_of_another_shape_is_refused():

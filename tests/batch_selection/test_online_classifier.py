@@ -10,6 +10,7 @@ from sklearn import config_context
 from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import Perceptron, SGDClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -193,6 +194,19 @@ def test_weights_are_passed_on_for_the_rows_kept(digits):
         assert (given > 0).all()
 
 
+@pytest.mark.parametrize("budget", [0.25, 1.0])
+def test_batches_without_any_weight_are_left_out(digits, budget):
+    X, y = digits
+    weight = np.ones(len(y))
+    weight[:64] = 0
+    rule = UtilityDiversitySelector(budget, utility="loss")
+    kwargs = {"selector": rule, "shuffle": False, "max_iter": 1}
+    clf = online(estimator=recorder(), **kwargs).fit(X, y, sample_weight=weight)
+    alone = online(estimator=recorder(), **kwargs).fit(X[64:], y[64:])
+    assert len(clf.estimator_.batches_) == 14
+    np.testing.assert_allclose(clf.estimator_.coef_, alone.estimator_.coef_)
+
+
 def test_weights_rank_for_classifiers_that_take_none(digits):
     X, y = digits
     weight = (np.arange(len(y)) % 2).astype(float)
@@ -225,6 +239,38 @@ def test_metadata_are_routed_for_the_rows_kept(digits):
         np.testing.assert_array_equal(X_kept, X[kept])
     with pytest.raises(ValueError, match="enable_metadata_routing=True"):
         clf.fit(X, y, group=group)
+
+
+def test_default_classifier_requests_weights_where_they_are_routed(digits):
+    X, y = digits
+    weight = np.random.default_rng(0).uniform(size=len(y))
+    expected = online(max_iter=1).fit(X, y, sample_weight=weight)
+    with config_context(enable_metadata_routing=True):
+        clf = online(max_iter=1).fit(X, y, sample_weight=weight)
+        search = GridSearchCV(
+            online(max_iter=1)
+            .set_fit_request(sample_weight=True)
+            .set_score_request(sample_weight=False),
+            {"candidate_batch_size": [16, 32]},
+            cv=3,
+            error_score="raise",
+        )
+        search.fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(clf.estimator_.coef_, expected.estimator_.coef_)
+    assert search.best_score_ > 0.7
+
+
+def test_selector_without_a_random_state_gets_that_of_the_classifier(digits):
+    rule = UtilityDiversitySelector(utility="random", alpha=0)
+    first, second, other = (
+        online(estimator=recorder(), selector=rule, random_state=seed, shuffle=False)
+        .fit(*digits)
+        .estimator_.coef_
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert abs(first - other).max() > 0.01
+    assert rule.random_state is None
 
 
 def test_generator_as_random_state_decides_all(digits):

@@ -3,11 +3,13 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from scipy.special import log_softmax
+from scipy.stats import zscore
 from sklearn.base import clone
 
 from sklogit.batch_selection import (
@@ -213,6 +215,37 @@ def test_samples_of_which_nothing_counts_come_last_however_new_they_are(make):
     assert np.flatnonzero(rule.last_scores_ == -np.inf).tolist() == [0, 3]
 
 
+@pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("warm_start_steps", [0, 1])
+def test_samples_that_do_not_count_are_not_remembered(make, warm_start_steps):
+    rule = selector(9, warm_start_steps=warm_start_steps)
+    mask, weight = np.ones((10, 4), dtype=bool), np.ones(10)
+    mask[:2], weight[2:7] = False, 0
+    rule.select(make(batch()), mask=make(mask), sample_weight=make(weight))
+    kept = np.argsort(-nuclear_norm(batch()[7:]))
+    np.testing.assert_allclose(rule.buffer_, embedded(batch()[7:][kept]))
+    # With weights of zero alone there is nothing to remember, and no error.
+    assert len(rule.select(make(batch()), sample_weight=make(0 * weight))) == 9
+    assert len(rule.buffer_) == 3
+
+
+def test_zscore_and_distance_under_masks_and_weights():
+    logits, weight = batch(), np.arange(10.0)
+    mask = np.random.default_rng(1).random((10, 4)) < 0.7
+    mask[3] = False
+    rule = selector(4, alpha=0.5, normalize="zscore", distance="mean")
+    first = batch(seed=1)
+    kept = rule.select(first)
+    zeroed = logits * mask[..., None]
+    utility = weight * np.linalg.svd(zeroed, compute_uv=False).sum(axis=1)
+    distance = cdist(embedded(zeroed), embedded(first[kept])).mean(axis=1)
+    counts = (weight > 0) & mask.any(axis=1)
+    expected = np.full(10, -np.inf)
+    expected[counts] = zscore(utility[counts]) + 0.5 * zscore(distance[counts])
+    scores = rule.score_samples(logits, mask=mask, sample_weight=weight)
+    np.testing.assert_allclose(scores, expected)
+
+
 def test_zscore_is_of_the_samples_that_count():
     logits, weight = batch(), np.ones(10)
     logits[:3] *= 50
@@ -393,6 +426,18 @@ def test_pickles_of_a_gpu_are_loaded_without_one_and_go_on_there():
         assert not copy.last_scores_.is_cuda
 
 
+def test_projection_without_a_random_state_gets_that_of_the_selector():
+    first, second, other = (
+        selector(projection=BilinearRandomProjection((2, 3)), random_state=seed)
+        for seed in (0, 0, 1)
+    )
+    for rule in (first, second, other):
+        rule.select(batch())
+    np.testing.assert_array_equal(first.buffer_, second.buffer_)
+    assert abs(first.buffer_ - other.buffer_).max() > 0.1
+    assert first.projection.random_state is None
+
+
 def test_clone_and_fit_forget():
     rule = selector()
     rule.select(batch())
@@ -400,6 +445,30 @@ def test_clone_and_fit_forget():
     rule.fit(batch(n_classes=9))
     assert rule.buffer_ is None
     assert (rule.n_seen_, rule.n_classes_) == (0, 9)
+
+
+def test_frames_beside_tensors_are_arrays_whatever_their_index():
+    index = np.arange(10)[::-1] + 5
+    logits, y = torch.from_numpy(batch()), np.arange(40).reshape(10, 4) % 6
+    parts = y, np.ones((10, 4), dtype=bool), 1 + np.arange(10.0)
+    frames = *(pd.DataFrame(part, index) for part in parts[:2]), pd.Series(parts[2])
+    rule = selector(utility="loss")
+    np.testing.assert_array_equal(
+        rule.score_samples(logits, *frames), rule.score_samples(logits, *parts)
+    )
+
+
+@pytest.mark.parametrize("utility", ["nuclear", "random"])
+@pytest.mark.parametrize("error", ["weight", "length"])
+def test_selection_that_fails_late_changes_nothing(utility, error):
+    rule = selector(utility=utility)
+    rule.select(batch())
+    before = pickle.dumps(rule)
+    weight = -np.ones(10) if error == "weight" else None
+    logits = batch(n_positions=4 + (error == "length"))
+    with pytest.raises(ValueError, match=r"sample_weight must not|at most 4 positions"):
+        rule.select(logits, sample_weight=weight)
+    assert pickle.dumps(rule) == before
 
 
 def test_failed_selection_changes_nothing():

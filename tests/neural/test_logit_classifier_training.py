@@ -212,6 +212,52 @@ def test_random_state_decides_and_leaves_the_global_generator(digits):
     assert not np.array_equal(same, other)
 
 
+@pytest.mark.parametrize("starts_by", ["fit", "partial_fit"])
+def test_random_state_decides_a_stream_that_pickling_interrupts(digits, starts_by):
+    X, y = digits
+    outputs = []
+    for seed, random_state in ((1, 0), (2, 0), (3, 1)):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        net = LogitClassifier(Hidden, max_epochs=1, random_state=random_state)
+        getattr(net, starts_by)(X, y)
+        net = pickle.loads(pickle.dumps(net.partial_fit(X, y)))
+        net.partial_fit(X, y)
+        assert torch.equal(torch.get_rng_state(), before)
+        outputs.append(net.predict_proba(X))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert abs(outputs[0] - outputs[2]).max() > 0.01
+
+
+def test_calls_of_a_stream_have_orders_of_their_own(digits):
+    X, y = digits
+    orders = []
+
+    class Looks(Callback):
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            if training:
+                orders.append(batch[1].numpy())
+
+    net = LogitClassifier(
+        Hidden, max_epochs=1, batch_size=-1, callbacks=[Looks()], random_state=0
+    )
+    for _ in range(3):
+        net.partial_fit(X, y)
+    assert not (orders[0] == orders[1]).all()
+    assert not (orders[1] == orders[2]).all()
+
+
+def test_stream_without_random_state_takes_the_global_generator(digits):
+    X, y = digits
+    outputs = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        net = LogitClassifier(Hidden, max_epochs=1).partial_fit(X, y)
+        outputs.append(net.partial_fit(X, y).predict_proba(X))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert abs(outputs[0] - outputs[2]).max() > 0.01
+
+
 def test_compiled_parts_compute_the_same(iris):
     X, y = iris
     net = full_batch(
