@@ -57,7 +57,9 @@ def _value(evaluation):
     return evaluation[0]
 
 
-def minimise(objective, starts, max_iter, tol, on_iteration=None):
+def minimise(
+    objective, starts, max_iter, tol, on_iteration=None, corrections=_CORRECTIONS
+):
     """Minimise an objective by L-BFGS from the better of one or two starts.
 
     Parameters
@@ -72,6 +74,8 @@ def minimise(objective, starts, max_iter, tol, on_iteration=None):
         Largest derivative at the end.
     on_iteration : callable, default=None
         Called with the fit after each iteration; a true value stops.
+    corrections : int, default=20
+        Steps that the approximation of the curvature remembers.
 
     Returns
     -------
@@ -110,7 +114,7 @@ def minimise(objective, starts, max_iter, tol, on_iteration=None):
             method="L-BFGS-B",
             callback=after_iteration,
             options={
-                "maxcor": _CORRECTIONS,
+                "maxcor": corrections,
                 "maxiter": max_iter,
                 "maxfun": 20 * max_iter,
                 "gtol": tol,

@@ -115,7 +115,10 @@ class LogitBiasClassifier(LogitBiasEstimator):
     few shots: what is right already leaves the bias nothing to learn.
 
     With more than two features a row, "lbfgs" works in the span of the rows, which the
-    solution never leaves.
+    solution never leaves. Up to sixteen features (or rows, in their span) a class, it
+    works in coordinates that weaken what all rows have in common, the steepest
+    direction of the loss. The minimum is the same, and so is the unit of `tol`: no
+    gradient is shorter in these coordinates.
 
     "auto" for l2 is a rule of thumb. With two classes it is that of
     ``LogisticRegression(C=1)``; its dependence on the numbers of rows and classes was

@@ -52,7 +52,9 @@ class BiasObjective:
 
     or b the same standardised by row. Without that it is convex in V, as b is linear,
     and strictly so with a penalty. The coefficients are :math:`W = W_0 + s V` and
-    :math:`u_0 = A W_0^T / s`, in any coordinates R of the rows A that keep lengths.
+    :math:`u_0 = A W_0^T / s`, in any coordinates R of the rows A that keep lengths. In
+    those of `Balanced`, :math:`\|V\|^2` stands for
+    :math:`(1 + k)\, \|V\|^2 - k \sum_i w_i \|V r_i\|^2`.
 
     Parameters
     ----------
@@ -72,22 +74,38 @@ class BiasObjective:
         Strength of the penalty.
     by_row : bool
         Whether to standardise the rows of b.
+    balance : float, default=0.0
+        Number k of the coordinates.
     """
 
-    def __init__(self, rows, start, prior, gain, y, weight, lambda_merge, l2, by_row):
-        self.rows = rows
-        self.start = start.astype(np.float64)
-        self.prior = prior.astype(np.float64)
-        self.gain = gain.astype(np.float64)
-        self.y, self.weight = y, weight
+    def __init__(
+        self,
+        rows,
+        start,
+        prior,
+        gain,
+        y,
+        weight,
+        lambda_merge,
+        l2,
+        by_row,
+        balance=0.0,
+    ):
+        # Products of float32 rows are no better than the rest in float32.
+        self.rows, dtype = rows, rows.dtype
+        self.start, self.prior = start.astype(dtype), prior.astype(dtype)
+        self.gain, self.weight = gain.astype(dtype), weight.astype(dtype)
+        self.y = y
         self.lambda_merge, self.l2, self.by_row = lambda_merge, l2, by_row
+        self.balance = balance
         self.shape = start.shape[1], rows.shape[1]
 
     def __call__(self, parameters):
         """Compute the value and the gradient at V, flattened."""
         V = parameters.reshape(self.shape)
         dtype = self.rows.dtype
-        b = self.start + self.rows @ V.T.astype(dtype, copy=False)
+        scores = self.rows @ V.T.astype(dtype, copy=False)
+        b = self.start + scores
         if self.by_row:
             b, std = standardise_rows(b)
         value, gradient = two_losses(
@@ -95,6 +113,11 @@ class BiasObjective:
         )
         if self.by_row:
             gradient = standardise_rows_backward(gradient, b, std)
-        slope = (self.rows.T @ gradient.astype(dtype, copy=False)).T
-        value += 0.5 * self.l2 * (parameters @ parameters)
-        return value, slope.ravel() + self.l2 * parameters
+        l2 = self.l2 * (1 + self.balance)
+        value += 0.5 * l2 * (parameters @ parameters)
+        if self.balance:  # what lengths of these coordinates have too much
+            shared = self.l2 * self.balance * self.weight
+            value -= 0.5 * (shared @ np.einsum("ij,ij->i", scores, scores))
+            gradient -= shared[:, np.newaxis] * scores
+        slope = gradient.astype(dtype, copy=False).T @ self.rows
+        return value, slope.ravel() + l2 * parameters

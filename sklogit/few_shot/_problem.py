@@ -8,6 +8,9 @@ from ._bias import bias_of, mean_row_std, standardise_rows, standardise_rows_bac
 from ._features import coordinates_of
 from ._objective import BiasObjective, two_losses
 
+# With more, iterations are hardly fewer, and cost as much as the loss does.
+_CORRECTIONS = 10
+
 
 class BiasProblem:
     """Few shots with initial coefficients, in coordinates that suit a solver.
@@ -40,7 +43,7 @@ class BiasProblem:
         self.scale = unit if normalize == "scale" else 1.0
         self._unit = 1.0 if normalize is None else unit
         self._start = u / self._unit
-        self.coordinates = coordinates_of(shots.features)
+        self.coordinates = coordinates_of(shots.features, shots.weight, shots.n_classes)
 
     def objective(self, gain, lambda_merge, l2):
         """Loss of the coefficients, as a function of what they add to the initial."""
@@ -55,6 +58,7 @@ class BiasProblem:
             lambda_merge,
             l2,
             self.by_row,
+            self.coordinates.balance,
         )
 
     def minimise(
@@ -97,6 +101,7 @@ class BiasProblem:
             max_iter,
             tol,
             None if on_iteration is None else after_iteration,
+            corrections=_CORRECTIONS,
         )
 
     def coefficients(self, parameters):

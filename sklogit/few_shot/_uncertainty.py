@@ -126,10 +126,11 @@ def _kurtosis(log_p):
     n_classes = log_p.shape[1]
     # Relative deviations from the mean 1 / C, exact also where they are tiny.
     deviation = np.expm1(log_p + np.log(n_classes))
-    variance = (deviation**2).sum(axis=1) / (n_classes - 1)
+    square = deviation**2
+    variance = square.sum(axis=1) / (n_classes - 1)
     least = ((n_classes - 1) / n_classes) ** 2
     equal = variance < _EQUAL**2
-    fourth = (deviation**4).mean(axis=1) / np.where(equal, 1.0, variance) ** 2
+    fourth = (square**2).mean(axis=1) / np.where(equal, 1.0, variance) ** 2
     return np.where(equal, least, np.maximum(fourth, least))
 
 

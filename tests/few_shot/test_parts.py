@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklogit.few_shot._adamw import adamw
 from sklogit.few_shot._bias import standardise_rows, standardise_rows_backward
 from sklogit.few_shot._features import (
+    Balanced,
     Features,
     Span,
     class_means,
@@ -18,7 +19,7 @@ from sklogit.few_shot._features import (
 from sklogit.few_shot._folds import folds_of_shots
 from sklogit.few_shot._objective import BiasObjective
 
-from .common import mean_log_loss, random_shots
+from .common import mean_log_loss, random_shots, unit
 
 
 @pytest.fixture
@@ -57,8 +58,47 @@ def test_span_of_repeated_rows_has_their_rank(rng):
 
 
 def test_span_is_for_more_than_two_features_a_row(rng):
-    assert isinstance(coordinates_of(rng.normal(size=(5, 11))), Span)
-    assert isinstance(coordinates_of(rng.normal(size=(5, 10))), Features)
+    weight = np.full(5, 0.2)
+    assert isinstance(coordinates_of(rng.normal(size=(5, 11)), weight, 0), Span)
+    assert isinstance(coordinates_of(rng.normal(size=(5, 10)), weight, 0), Features)
+
+
+@pytest.mark.parametrize("kind", [Span, Features])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+def test_balanced_coordinates_keep_scores_and_tell_lengths(rng, kind, convert):
+    A, weight = convert(unit(rng.normal(size=(6, 13)))), rng.dirichlet(np.ones(6))
+    balanced = Balanced(kind(A), weight)
+    V = rng.normal(size=(3, balanced.rows.shape[1]))
+    W, k = balanced.coefficients(V), balanced.balance
+    scores = A @ W.T
+    np.testing.assert_allclose(balanced.rows @ V.T, scores, atol=1e-12)
+    shared = weight @ (scores**2).sum(axis=1)
+    np.testing.assert_allclose((W**2).sum(), (1 + k) * (V**2).sum() - k * shared)
+
+
+def test_balanced_coordinates_weaken_what_all_rows_share(rng):
+    A, weight = unit(rng.normal(size=(60, 8)) + 3), np.full(60, 1 / 60)
+    before, after = (
+        np.linalg.eigvalsh(rows.T @ rows)[[-2, -1]]
+        for rows in (A, Balanced(Features(A), weight).rows)
+    )
+    assert after[1] / after[0] < 0.1 * before[1] / before[0]
+
+
+def test_a_gradient_by_balanced_coordinates_is_no_shorter(rng):
+    A, weight = unit(rng.normal(size=(9, 4)) + 1), rng.dirichlet(np.ones(9))
+    slope = rng.normal(size=(9, 3))
+    plain = A.T @ slope
+    balanced = Balanced(Features(A), weight).rows.T @ slope
+    assert (np.linalg.norm(balanced, axis=0) >= np.linalg.norm(plain, axis=0)).all()
+
+
+@pytest.mark.parametrize(("n_features", "kind"), [(48, Balanced), (49, Features)])
+def test_coordinates_are_balanced_if_they_are_few_beside_the_classes(
+    rng, n_features, kind
+):
+    A, weight = unit(rng.normal(size=(40, n_features))), np.full(40, 1 / 40)
+    assert isinstance(coordinates_of(A, weight, 3), kind)
 
 
 # -- bias and loss ---------------------------------------------------------------------
@@ -81,15 +121,20 @@ def test_constant_scores_are_standardised_to_zeros():
     np.testing.assert_array_equal(b, 0)
 
 
+@pytest.mark.parametrize("balance", [0.0, 3.0])
 @pytest.mark.parametrize("by_row", [False, True])
 @pytest.mark.parametrize("lambda_merge", [0.0, 0.35, 1.0])
-def test_objective_is_the_formula_and_its_gradient_the_difference(by_row, lambda_merge):
+def test_objective_is_the_formula_and_its_gradient_the_difference(
+    by_row, lambda_merge, balance
+):
     z, A, y = random_shots()
     rng = np.random.default_rng(1)
     start, gain = rng.normal(size=z.shape), rng.uniform(0.1, 3, len(y))
     weight = rng.uniform(size=len(y))
     weight /= weight.sum()
-    objective = BiasObjective(A, start, z, gain, y, weight, lambda_merge, 0.2, by_row)
+    objective = BiasObjective(
+        A, start, z, gain, y, weight, lambda_merge, 0.2, by_row, balance
+    )
     V = rng.normal(size=(4, 6))
     b = start + A @ V.T
     if by_row:
@@ -97,7 +142,8 @@ def test_objective_is_the_formula_and_its_gradient_the_difference(by_row, lambda
     expected = (
         lambda_merge * mean_log_loss(z + gain[:, None] * b, y, weight)
         + (1 - lambda_merge) * mean_log_loss(b, y, weight)
-        + 0.1 * (V**2).sum()
+        + 0.1 * (1 + balance) * (V**2).sum()
+        - 0.1 * balance * (weight @ (A @ V.T) ** 2).sum()
     )
     value, gradient = objective(V.ravel())
     assert value == pytest.approx(expected)
