@@ -163,25 +163,8 @@ def of_methods(views, few, n_shots):
         "bias, AdamW": score(bias(solver="adamw", random_state=0)),
         "bias, no factor": score(bias(uncertainty=None)),
     }
-    if n <= 10:  # what the parts are worth
-        found |= {
-            "bias, AdamW, random start": score(
-                bias(solver="adamw", init="random", random_state=0)
-            ),
-            "bias, AdamW, fused loss only": score(
-                bias(solver="adamw", lambda_merge=1, random_state=0)
-            ),
-            "bias, AdamW, no factor": score(
-                bias(solver="adamw", uncertainty=None, random_state=0)
-            ),
-            "bias, entropy": score(bias(uncertainty="entropy")),
-            "bias, margin": score(bias(uncertainty="margin")),
-            "bias, fused loss only": score(bias(lambda_merge=1)),
-            "bias, own loss only": score(bias(lambda_merge=0)),
-        }
-        for kind in (None, "entropy", "margin"):
-            model = LogitBiasClassifierCV(n, uncertainty=kind, cv=FOLDS)
-            found[f"{CHOSEN}, {kind or 'no factor'}"] = score(model)
+    if n <= 10:
+        found |= {name: score(model) for name, model in parts(bias, n).items()}
     if views.weights is not None:
         probe = LogitBiasClassifierCV(
             cv=FOLDS,
@@ -201,6 +184,26 @@ def of_methods(views, few, n_shots):
             np.concatenate([y, labels]),
         )
     return found
+
+
+def parts(bias, n):
+    """Models that tell what the parts of the method are worth."""
+    adamw = partial(bias, solver="adamw", random_state=0)
+    return {
+        "bias, AdamW, random start": adamw(init="random"),
+        "bias, AdamW, fused loss only": adamw(lambda_merge=1),
+        "bias, AdamW, no factor": adamw(uncertainty=None),
+        "bias, entropy": bias(uncertainty="entropy"),
+        "bias, margin": bias(uncertainty="margin"),
+        "bias, fused loss only": bias(lambda_merge=1),
+        "bias, own loss only": bias(lambda_merge=0),
+        **{
+            f"{CHOSEN}, {kind or 'no factor'}": LogitBiasClassifierCV(
+                n, uncertainty=kind, cv=FOLDS
+            )
+            for kind in (None, "entropy", "margin")
+        },
+    }
 
 
 def joined(views):

@@ -9,7 +9,6 @@ from ..heads import AngleNormLinear
 from ..losses import UERLoss
 from ._growing_classes import GrowingClassesMixin
 from ._logit_classifier import LogitClassifier
-from ._net import seeded
 from ._replay import ReplayPolicy
 
 
@@ -84,8 +83,8 @@ class UERNetClassifier(GrowingClassesMixin, LogitClassifier):
     Rows without weight do not enter the memory.
 
     With ``random_state`` a stream begun by ``partial_fit`` is the same each time: it
-    seeds the start of the net, the rows replayed, and those of new classes. What a
-    module draws in training, such as dropout, is torch's affair.
+    decides the start of the net, the rows replayed, those of new classes, and what a
+    module draws in training, such as dropout.
 
     Experience replay is ``loss__current_logits="dot"``, ER-ACE "masked" [2]_, cosine
     replay "angle" for both.
@@ -209,10 +208,7 @@ class UERNetClassifier(GrowingClassesMixin, LogitClassifier):
         UERNetClassifier
             The net.
         """
-        with seeded(None if self.in_fit_ else self.random_state):  # fit did before
-            super().initialize()
-            if isinstance(self.batch_policy_, ReplayPolicy):
-                self.batch_policy_._generator()  # now, to have its seed from here
+        super().initialize()
         memory = getattr(self.batch_policy_, "memory", None)
         by_angle = getattr(self.loss_, "current_logits", None) == "angle"
         if isinstance(memory, ReplayMemory) and not memory.capacity and by_angle:
