@@ -196,6 +196,36 @@ def test_policies_without_a_seed_follow_the_generator_of_torch(stream):
         np.testing.assert_array_equal(mine, theirs)
 
 
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Dropout())
+
+    def forward(self, X):
+        return self.features(X)
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_random_state_decides_all_of_a_stream(stream, pickled):
+    X, y = stream
+    nets = []
+    for seed in (1, 2):
+        net = small(
+            module=Dropping,
+            batch_policy__random_state=None,
+            classes=None,
+            random_state=0,
+        )
+        for rows in np.array_split(np.arange(len(y)), 4):
+            torch.manual_seed(seed)  # decides nothing
+            net.partial_fit(X[rows], y[rows])
+            if pickled and seed == 2:
+                net = pickle.loads(pickle.dumps(net))
+        nets.append(net)
+    for mine, theirs in zip(*map(parameters, nets)):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_fit_shuffles_and_partial_fit_does_not(stream):
     X, y = stream
     net = small(module=Watch, random_state=0).fit(X, y)
